@@ -1,0 +1,45 @@
+/** Artifact becomes running release, and hostnames lead to it. */
+import { Context, type Effect, Schema, type Stream } from "effect"
+import { Fault } from "./Fault.ts"
+import type { StageId } from "./model/Ids.ts"
+import type { LogLine } from "./model/LogLine.ts"
+import type { EdgeHello, ReleaseObserved, RouteObserved, StageSpec } from "./node/NodeProtocol.ts"
+
+export class DeployError extends Schema.TaggedError<DeployError>()("DeployError", {
+  reason: Fault
+}) {
+  get isRetryable() {
+    return this.reason.isRetryable
+  }
+}
+
+/** `hello` opens every connection to the node; the whole current state follows it. */
+export type Observation = EdgeHello | ReleaseObserved | RouteObserved
+
+export interface RuntimeLogQuery {
+  readonly stage: StageId
+  readonly after: number | null
+  readonly tail: number
+  readonly follow: boolean
+}
+
+export class Deploy extends Context.Service<
+  Deploy,
+  {
+    /** Makes the node's world equal to `stages`; whatever is not listed is removed. */
+    readonly snapshot: (
+      epoch: number,
+      stages: ReadonlyArray<StageSpec>
+    ) => Effect.Effect<void, DeployError>
+    /** Makes one stage's world equal to `spec`; an older generation changes nothing. Returns when it is accepted. */
+    readonly ensure: (spec: StageSpec) => Effect.Effect<void, DeployError>
+    /** Succeeds also when there is nothing to remove. */
+    readonly remove: (stage: StageId, generation: number) => Effect.Effect<void, DeployError>
+    /** What is really there: the present first, then each change, for ever, across reconnects. */
+    readonly observations: Stream.Stream<Observation>
+    /** What a stage's processes printed, oldest first. */
+    readonly logs: (
+      query: RuntimeLogQuery
+    ) => Stream.Stream<LogLine & { readonly release: string }, DeployError>
+  }
+>()("@deploy-mcp/domain/Deploy") {}

@@ -1,0 +1,69 @@
+/** Repositories, checkouts, pushes. */
+import { Context, type Effect, Schema, type Stream } from "effect"
+import { Fault } from "./Fault.ts"
+import type { RepositoryId } from "./model/Ids.ts"
+import type { BranchName, CommitSha } from "./model/Names.ts"
+
+export class GitError extends Schema.TaggedError<GitError>()("GitError", { reason: Fault }) {
+  get isRetryable() {
+    return this.reason.isRetryable
+  }
+}
+
+/** One request of git's smart HTTP protocol that has already been authorised. */
+export interface GitExchange {
+  readonly repository: RepositoryId
+  readonly access: "read" | "write"
+  readonly method: "GET" | "POST"
+  /** `/info/refs`, `/git-upload-pack` or `/git-receive-pack`; nothing else is served. */
+  readonly path: string
+  readonly query: string
+  readonly contentType: string | undefined
+  readonly contentEncoding: string | undefined
+  readonly protocol: string | undefined
+  readonly body: Stream.Stream<Uint8Array, GitError>
+  /**
+   * Called once after a push has moved branches; what it emits is shown to the pusher line by line,
+   * and the push ends when it ends.
+   */
+  readonly pushed: (updates: ReadonlyArray<RefUpdate>) => Stream.Stream<string>
+}
+
+export interface GitReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Stream.Stream<Uint8Array, GitError>
+}
+
+/** A branch that a push moved. Deleted branches have no `to`. */
+export interface RefUpdate {
+  readonly branch: BranchName
+  readonly to: CommitSha | null
+}
+
+export class Git extends Context.Service<
+  Git,
+  {
+    /** Makes an empty repository unless it is there. */
+    readonly ensureRepository: (repository: RepositoryId) => Effect.Effect<void, GitError>
+    /** Succeeds also when there is nothing to remove. */
+    readonly removeRepository: (repository: RepositoryId) => Effect.Effect<void, GitError>
+    /** The newest commit of a branch now; null when the branch or the repository does not exist. */
+    readonly head: (
+      repository: RepositoryId,
+      branch: BranchName
+    ) => Effect.Effect<CommitSha | null, GitError>
+    /** Branches with their heads, newest commit first. */
+    readonly branches: (
+      repository: RepositoryId
+    ) => Effect.Effect<ReadonlyArray<{ branch: BranchName; commit: CommitSha }>, GitError>
+    /** Writes the files of `commit` (no `.git`) into `directory`, replacing what is there. */
+    readonly checkout: (
+      repository: RepositoryId,
+      commit: CommitSha,
+      directory: string
+    ) => Effect.Effect<void, GitError>
+    /** Serves one smart HTTP request. */
+    readonly exchange: (exchange: GitExchange) => Effect.Effect<GitReply, GitError>
+  }
+>()("@deploy-mcp/domain/Git") {}

@@ -1,0 +1,52 @@
+/** What callers may ask of repositories. */
+import { Context, type Effect, Schema } from "effect"
+import type { CommandError } from "../Failure.ts"
+import type { RepositoryName, RepositoryRef } from "../model/Names.ts"
+import type { Principal } from "../model/Principal.ts"
+
+type Command<A> = Effect.Effect<A, CommandError, Principal>
+
+export const RepositoryView = Schema.Struct({
+  /** `host/owner/name` */
+  repo: Schema.String,
+  name: Schema.String,
+  description: Schema.String,
+  /** Without credentials. */
+  clone_url: Schema.String,
+  created: Schema.Boolean,
+  next: Schema.String
+})
+export type RepositoryView = typeof RepositoryView.Type
+
+export const GitTokenView = Schema.Struct({
+  repo: Schema.String,
+  /** `mlg_…`, shown once. */
+  token: Schema.String,
+  username: Schema.String,
+  access: Schema.Literals(["read", "write"]),
+  expires_at: Schema.String,
+  /** With the credential in it: `git push <push_url> HEAD:main`. */
+  push_url: Schema.String,
+  /** Lines to run as they are. */
+  commands: Schema.Array(Schema.String),
+  next: Schema.String
+})
+export type GitTokenView = typeof GitTokenView.Type
+
+export class Repositories extends Context.Service<
+  Repositories,
+  {
+    /** Makes an empty repository; one that is there already answers `created: false`. */
+    readonly create: (input: {
+      readonly name: RepositoryName
+      readonly host?: string
+      readonly description?: string
+    }) => Command<RepositoryView>
+    /** A temporary credential for one repository. */
+    readonly token: (input: {
+      readonly name: RepositoryRef
+      readonly host?: string
+      readonly access: "read" | "write"
+    }) => Command<GitTokenView>
+  }
+>()("@deploy-mcp/domain/commands/Repositories") {}

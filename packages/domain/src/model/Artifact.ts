@@ -1,0 +1,52 @@
+/** What a build makes. Immutable; found again by its key. */
+import { Schema } from "effect"
+
+/** SHA-256 over commit, root directory, build plan, build-visible variables and toolchain versions. */
+export const ArtifactKey = Schema.String.pipe(
+  Schema.check(Schema.isPattern(/^[0-9a-f]{64}$/u)),
+  Schema.brand("ArtifactKey")
+)
+export type ArtifactKey = typeof ArtifactKey.Type
+
+/** How to turn a checked-out source into an artifact: detected, then overridden by the settings. */
+export const BuildPlan = Schema.Struct({
+  kind: Schema.Literals(["static", "node"]),
+  /** Shell command lines of the tenant, run inside the sandbox only; absent: the step is left out. */
+  install: Schema.optionalKey(Schema.String),
+  build: Schema.optionalKey(Schema.String),
+  start: Schema.optionalKey(Schema.String),
+  /** Folder that is served, for static sites, relative to the root directory. */
+  publish: Schema.optionalKey(Schema.String),
+  /** Name and version of everything that shapes the output, e.g. `node 26.10.0`. */
+  toolchain: Schema.Array(Schema.String),
+  /** What was found, in words for the build log, e.g. `package.json with package-lock.json`. */
+  detected: Schema.String
+})
+export type BuildPlan = typeof BuildPlan.Type
+
+/** Files served as they are. */
+export const StaticRuntime = Schema.Struct({
+  kind: Schema.Literal("static"),
+  /** Relative to the artifact's directory; `.` is the whole of it. */
+  publish: Schema.String
+})
+
+/** A command that listens on PORT. */
+export const ProcessRuntime = Schema.Struct({
+  kind: Schema.Literal("process"),
+  /** A tenant's shell command line, run inside the sandbox only, in the artifact's directory. */
+  start: Schema.String,
+  /** Programs needed on PATH, each a directory on the host, e.g. the toolchain's `bin`. */
+  path: Schema.Array(Schema.String)
+})
+export const Runtime = Schema.Union([StaticRuntime, ProcessRuntime])
+export type Runtime = typeof Runtime.Type
+
+export const Artifact = Schema.Struct({
+  key: ArtifactKey,
+  /** Absolute path of an immutable directory. */
+  directory: Schema.String,
+  runtime: Runtime,
+  bytes: Schema.Int
+})
+export type Artifact = typeof Artifact.Type

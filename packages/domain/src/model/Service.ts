@@ -1,0 +1,55 @@
+/** What an agent deploys: a repository, a branch and settings, unique by name in a project. */
+import { Schema } from "effect"
+import { OwnerId, ProjectId, ServiceId, StageId } from "./Ids.ts"
+import { BranchName, HttpPath, RelativePath, ServiceName } from "./Names.ts"
+
+export const BuildPack = Schema.Literals(["auto", "static", "node"])
+export type BuildPack = typeof BuildPack.Type
+
+const Command = Schema.String.pipe(
+  Schema.check(Schema.isNonEmpty(), Schema.isMaxLength(2000), Schema.isPattern(/^[^\0\r\n]*$/u))
+)
+
+/** Everything about a service that changes what is built or how it runs, variables aside. */
+export const ServiceSettings = Schema.Struct({
+  build_pack: BuildPack,
+  /** The port the process listens on when it ignores PORT; absent: found by watching. */
+  port: Schema.optionalKey(
+    Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 1, maximum: 65535 })))
+  ),
+  /** MiB. */
+  memory: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 32, maximum: 16384 }))),
+  /** Cores; 0.5 is half a core. */
+  cpu: Schema.Finite.pipe(Schema.check(Schema.isBetween({ minimum: 0.05, maximum: 16 }))),
+  install_command: Schema.optionalKey(Command),
+  build_command: Schema.optionalKey(Command),
+  start_command: Schema.optionalKey(Command),
+  root_directory: Schema.optionalKey(RelativePath),
+  health_path: Schema.optionalKey(HttpPath)
+})
+export type ServiceSettings = typeof ServiceSettings.Type
+export const defaultMemory = 256
+export const defaultCpu = 1
+
+/** Identity of a repository: `host/owner/name`. It may name one that does not exist yet. */
+export const RepositoryIdentity = Schema.Struct({
+  host: Schema.String,
+  owner: Schema.String,
+  name: Schema.String
+})
+export type RepositoryIdentity = typeof RepositoryIdentity.Type
+
+/** One service with its production stage, as rows hold it. */
+export const Service = Schema.Struct({
+  id: ServiceId,
+  owner: OwnerId,
+  project: ProjectId,
+  stage: StageId,
+  name: ServiceName,
+  repository: RepositoryIdentity,
+  branch: BranchName,
+  settings: ServiceSettings,
+  settingsRevision: Schema.Int,
+  createdAt: Schema.Int
+})
+export type Service = typeof Service.Type

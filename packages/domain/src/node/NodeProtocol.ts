@@ -1,0 +1,213 @@
+/**
+ * What control and a node's edge say to each other: JSON, one message a line. Rows are the only
+ * desired state; control derives it and the edge refuses whatever is older than what it has.
+ *
+ * - `epoch`: which control; rises with each start of one.
+ * - `revision`: which message; rises by one for each snapshot or delta of an epoch.
+ * - `generation`: which state of one stage; rises with each change of its rows. The fence.
+ */
+import { Schema } from "effect"
+import { ReleaseId, StageId } from "../model/Ids.ts"
+import { LogLine } from "../model/LogLine.ts"
+
+/** The newest version spoken here. Control N serves an edge that speaks N or N-1. */
+export const protocolVersion = 1
+
+/** Files served as they are. */
+export const StaticWorkload = Schema.Struct({
+  kind: Schema.Literal("static"),
+  /** Absolute directory that is served. */
+  root: Schema.String
+})
+
+/** A process that listens on PORT. */
+export const ProcessWorkload = Schema.Struct({
+  kind: Schema.Literal("process"),
+  /** Absolute directory, seen read-only by the process as `/app`. */
+  directory: Schema.String,
+  /** A tenant's shell command line; run by `/bin/sh -c` inside the sandbox, never outside. */
+  start: Schema.String,
+  /** Directories put in front of PATH. */
+  path: Schema.Array(Schema.String),
+  /** Environment as a JSON object of strings, sealed to the node's key (SealedBox). */
+  variables: Schema.NullOr(Schema.String),
+  /** The port the process is known to listen on; null: PORT is chosen and the real one is found. */
+  port: Schema.NullOr(Schema.Int),
+  /** Must answer below 400. Null: `/` must answer below 500. */
+  healthPath: Schema.NullOr(Schema.String),
+  /** MiB. */
+  memory: Schema.Int,
+  /** Cores. */
+  cpu: Schema.Finite,
+  /** Milliseconds from start to the first healthy answer. */
+  startTimeout: Schema.Int
+})
+export const Workload = Schema.Union([StaticWorkload, ProcessWorkload])
+export type Workload = typeof Workload.Type
+export type ProcessWorkload = typeof ProcessWorkload.Type
+
+export const ReleaseSpec = Schema.Struct({ release: ReleaseId, workload: Workload })
+export type ReleaseSpec = typeof ReleaseSpec.Type
+
+/** Everything a node should do for one stage. What is not listed is drained and stopped. */
+export const StageSpec = Schema.Struct({
+  stage: StageId,
+  generation: Schema.Int,
+  /** Service name, for pages and logs. */
+  name: Schema.String,
+  /** Number from 0 to 65535 that is the same for all stages of one owner and differs between owners. */
+  tenant: Schema.Int,
+  /** Labels; each is served as `<label>.<apps domain>`. */
+  hostnames: Schema.Array(Schema.String),
+  /** The release the hostnames lead to; null: none is live yet. */
+  route: Schema.NullOr(ReleaseId),
+  releases: Schema.Array(ReleaseSpec)
+})
+export type StageSpec = typeof StageSpec.Type
+
+// control → edge
+
+/** Opens a connection. The edge moves its listener to `appsPort` if that is another one, then answers `hello`. */
+export const ControlHello = Schema.Struct({
+  type: Schema.Literal("hello"),
+  protocol: Schema.Int,
+  epoch: Schema.Int,
+  appsPort: Schema.Int
+})
+/** The whole desired state: stages that are not listed are removed. */
+export const Snapshot = Schema.Struct({
+  type: Schema.Literal("snapshot"),
+  epoch: Schema.Int,
+  revision: Schema.Int,
+  stages: Schema.Array(StageSpec)
+})
+export const Delta = Schema.Struct({
+  type: Schema.Literal("delta"),
+  epoch: Schema.Int,
+  revision: Schema.Int,
+  put: Schema.Array(StageSpec),
+  /** Forget these, unless a newer generation is there. */
+  remove: Schema.Array(Schema.Struct({ stage: StageId, generation: Schema.Int }))
+})
+/** Asks for what a stage's processes printed. Answered by `lines` with the same `id`. */
+export const LogsRequest = Schema.Struct({
+  type: Schema.Literal("logs"),
+  id: Schema.Int,
+  stage: StageId,
+  /** Only lines after this position; null: the last `tail` lines. */
+  after: Schema.NullOr(Schema.Int),
+  tail: Schema.Int,
+  /** Keep sending new lines until `logs_stop`. */
+  follow: Schema.Boolean
+})
+export const LogsStop = Schema.Struct({ type: Schema.Literal("logs_stop"), id: Schema.Int })
+export const ToEdge = Schema.Union([ControlHello, Snapshot, Delta, LogsRequest, LogsStop])
+export type ToEdge = typeof ToEdge.Type
+
+// edge → control
+
+/** How processes are fenced on this node, for `doctor` and for pages. */
+export const Isolation = Schema.Struct({
+  level: Schema.Literals(["bubblewrap", "plain"]),
+  /** Each process in its own network namespace: a fixed port can overlap with its successor. */
+  network: Schema.Boolean,
+  /** Which limits bite. */
+  limits: Schema.Struct({ memory: Schema.Boolean, cpu: Schema.Boolean, pids: Schema.Boolean }),
+  /** Plain sentences about what is missing and why. */
+  notes: Schema.Array(Schema.String)
+})
+export type Isolation = typeof Isolation.Type
+
+export const EdgeHello = Schema.Struct({
+  type: Schema.Literal("hello"),
+  protocol: Schema.Int,
+  pid: Schema.Int,
+  /** What the edge holds: control goes on from a higher epoch. */
+  epoch: Schema.Int,
+  revision: Schema.Int,
+  /** X25519 public key (raw, base64url) that variables are sealed to. */
+  nodeKey: Schema.String,
+  /** Where it listens now, on 127.0.0.1. */
+  appsPort: Schema.Int,
+  /** Why it does not listen where it was asked to; null: it does. */
+  problem: Schema.NullOr(Schema.String),
+  isolation: Isolation
+})
+/** Accepted and kept on disk. */
+export const Applied = Schema.Struct({
+  type: Schema.Literal("applied"),
+  epoch: Schema.Int,
+  revision: Schema.Int
+})
+export const Refused = Schema.Struct({
+  type: Schema.Literal("refused"),
+  epoch: Schema.Int,
+  revision: Schema.Int,
+  reason: Schema.String
+})
+
+/** Why a process is not healthy, as the edge saw it. Codes are those of the failure catalogue. */
+export const ProcessFailure = Schema.Struct({
+  code: Schema.Literals([
+    "start_failed",
+    "exited",
+    "missing_module",
+    "out_of_memory",
+    "no_port",
+    "wrong_port",
+    "loopback_only",
+    "fixed_port",
+    "unhealthy",
+    "crash_loop"
+  ]),
+  cause: Schema.String,
+  evidence: Schema.Array(Schema.String),
+  /** The port that was found, for `wrong_port`, `loopback_only` and `fixed_port`. */
+  port: Schema.NullOr(Schema.Int)
+})
+export type ProcessFailure = typeof ProcessFailure.Type
+
+export const ReleaseState = Schema.Literals(["starting", "healthy", "failed", "stopped"])
+export type ReleaseState = typeof ReleaseState.Type
+
+/** One release as it is now. `failed` is final for a release that was never healthy; a live one is restarted. */
+export const ReleaseObserved = Schema.Struct({
+  type: Schema.Literal("release"),
+  stage: StageId,
+  release: ReleaseId,
+  state: ReleaseState,
+  /** Times this process was started again after it had been healthy. */
+  restarts: Schema.Int,
+  /** Port it really listens on. */
+  port: Schema.NullOr(Schema.Int),
+  failure: Schema.NullOr(ProcessFailure)
+})
+export type ReleaseObserved = typeof ReleaseObserved.Type
+
+/** What the hostnames of a stage lead to now; `generation` is the newest that was converged to. */
+export const RouteObserved = Schema.Struct({
+  type: Schema.Literal("route"),
+  stage: StageId,
+  generation: Schema.Int,
+  release: Schema.NullOr(ReleaseId)
+})
+export type RouteObserved = typeof RouteObserved.Type
+
+export const LogLines = Schema.Struct({
+  type: Schema.Literal("lines"),
+  id: Schema.Int,
+  lines: Schema.Array(Schema.Struct({ ...LogLine.fields, release: Schema.String })),
+  /** No more will come. */
+  done: Schema.Boolean
+})
+export const FromEdge = Schema.Union([
+  EdgeHello,
+  Applied,
+  Refused,
+  ReleaseObserved,
+  RouteObserved,
+  LogLines
+])
+export type FromEdge = typeof FromEdge.Type
+export type EdgeHello = typeof EdgeHello.Type
+export type LogLines = typeof LogLines.Type

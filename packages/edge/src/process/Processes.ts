@@ -1,0 +1,56 @@
+/** What the node asks of whoever runs its processes. */
+import type {
+  Isolation,
+  ProcessFailure,
+  ProcessWorkload,
+  ReleaseState
+} from "@deploy-mcp/domain/node/NodeProtocol"
+
+/** Where a process is reached from the edge. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ProcessState {
+  readonly state: ReleaseState
+  /** Times it was started again after it had been healthy. */
+  readonly restarts: number
+  /** Set while it is healthy. */
+  readonly endpoint: Endpoint | null
+  readonly failure: ProcessFailure | null
+}
+
+export interface ProcessRequest {
+  readonly stage: string
+  readonly release: string
+  /** Number of the owner: chooses the host user that the process runs as. */
+  readonly tenant: number
+  readonly workload: ProcessWorkload
+  /** Opened variables, in memory only. */
+  readonly variables: Readonly<Record<string, string>>
+  /** Called with each change, never re-entrantly. The last one is `stopped` or `failed`. */
+  readonly onState: (state: ProcessState) => void
+  readonly onLine: (stream: "stdout" | "stderr" | "platform", text: string) => void
+}
+
+export interface RunningProcess {
+  readonly state: ProcessState
+  /** SIGTERM, `graceMs`, SIGKILL; resolves when nothing of it is left. May be called twice. */
+  readonly stop: (graceMs: number) => Promise<void>
+}
+
+export interface Processes {
+  readonly isolation: Isolation
+  /** Starts and keeps running: restarts with back-off once it has been healthy. */
+  readonly start: (request: ProcessRequest) => RunningProcess
+  /** Stops everything at once; for the edge's own end. */
+  readonly close: () => Promise<void>
+}
+
+export interface ProcessesOptions {
+  /** Absolute path of the platform's home; never visible to a process. */
+  readonly home: string
+  /** Also decides names of namespaces and cgroups: the same home finds its own leftovers. */
+  readonly homeId: string
+}
