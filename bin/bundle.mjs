@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+/**
+ * Makes dist/{control,edge,cli}.mjs from the sources when they have changed. Bundles halve the time
+ * to start and the memory. `npm run build` runs this by hand; every start runs it and skips it when
+ * nothing changed.
+ */
+import { createHash } from "node:crypto"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { createRequire } from "node:module"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import { dist, ensureInstalled, Problem, root, runMain } from "./project.mjs"
+
+const entries = {
+  control: "packages/runtime/src/control.ts",
+  edge: "packages/edge/src/main.ts",
+  cli: "packages/runtime/src/cli/main.ts"
+}
+
+/** Where a bundle lies; `name` is `control`, `edge` or `cli`. */
+export const bundle = (name) => path.join(dist, `${name}.mjs`)
+
+/** Returns the bundles that were made, none when all are fresh. Safe to run twice at once. */
+export const ensureBundles = async () => {
+  const names = Object.keys(entries).filter((name) => existsSync(path.join(root, entries[name])))
+  const fingerprint = fingerprintOfSources()
+  if (stamp() === fingerprint && names.every((name) => existsSync(bundle(name)))) return []
+  const outputs = await build(names)
+  mkdirSync(dist, { recursive: true })
+  for (const { path: file, contents } of outputs) replace(file, contents)
+  replace(stampFile, fingerprint)
+  return outputs.map(({ path: file, contents }) => ({ file, bytes: contents.length }))
+}
+
+const build = async (names) => {
+  // Resolved from the project, so that it works wherever this file was linked from.
+  const esbuild = createRequire(path.join(root, "package.json"))("esbuild")
+  try {
+    const { outputFiles } = await esbuild.build({
+      absWorkingDir: root,
+      entryPoints: Object.fromEntries(names.map((name) => [name, entries[name]])),
+      outdir: dist,
+      outExtension: { ".js": ".mjs" },
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      target: "node24",
+      // Identifiers keep their names: they are what profiles and error reports show.
+      minifyWhitespace: true,
+      minifySyntax: true,
+      legalComments: "none",
+      define: { "process.env.NODE_ENV": '"production"' },
+      // Native code cannot be bundled; redis is an optional part of a library that we never load.
+      external: ["@node-rs/*", "*.node", "redis"],
+      banner: {
+        js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);'
+      },
+      logLevel: "silent",
+      write: false
+    })
+    return outputFiles
+  } catch (error) {
+    const messages = (error.errors ?? []).map(
+      ({ text, location }) => `${location ? `${location.file}:${location.line}: ` : ""}${text}`
+    )
+    if (messages.length === 0) throw error
+    throw new Problem(`the sources cannot be bundled:\n  ${messages.join("\n  ")}`)
+  }
+}
+
+const stampFile = path.join(dist, "bundle.sha256")
+
+const stamp = () => {
+  try {
+    return readFileSync(stampFile, "utf8")
+  } catch {
+    return undefined
+  }
+}
+
+/** Everything a bundle is made of: sources, this file and the exact versions of the libraries. */
+const fingerprintOfSources = () => {
+  const hash = createHash("sha256")
+  const add = (file) => hash.update(`${file}\0`).update(readFileSync(path.join(root, file)))
+  add("bin/bundle.mjs")
+  add("package-lock.json")
+  for (const name of readdirSync(path.join(root, "packages")).sort()) {
+    const source = path.join("packages", name, "src")
+    if (!existsSync(path.join(root, source))) continue
+    const files = readdirSync(path.join(root, source), { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile() && !file.name.endsWith(".test.ts"))
+      .map((file) => path.relative(root, path.join(file.parentPath ?? file.path, file.name)))
+    for (const file of files.sort()) add(file)
+  }
+  return hash.digest("hex")
+}
+
+/** A running process keeps the file that it has opened; nobody ever sees half of one. */
+const replace = (file, contents) => {
+  const temporary = `${file}.${process.pid}`
+  try {
+    writeFileSync(temporary, contents)
+    renameSync(temporary, file)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await runMain(async () => {
+    await ensureInstalled({ verbose: process.argv.includes("--verbose") })
+    const made = await ensureBundles()
+    for (const { file, bytes } of made) {
+      console.log(`${path.relative(root, file)}  ${(bytes / 1024).toFixed(0)} KiB`)
+    }
+    if (made.length === 0) console.log("dist/ is fresh")
+  })
+}
