@@ -68,20 +68,27 @@ export const npm = async (args, { verbose = false } = {}) => {
   const command = process.env.npm_execpath?.endsWith("npm-cli.js")
     ? [process.env.npm_node_execpath ?? process.execPath, process.env.npm_execpath]
     : ["npm"]
-  const quiet = ["--no-audit", "--no-fund", "--no-update-notifier"]
+  const quiet = ["--no-audit", "--no-fund", ...(verbose ? [] : ["--loglevel=error"])]
   const { code, output } = await run([...command, ...args, ...quiet], {
     cwd: root,
     env: environmentOfNpm(),
     show: verbose
   })
   if (code === 0) return
-  if (!verbose) process.stderr.write(`${output.trimEnd().replace(/^/gm, "  npm | ")}\n`)
+  if (!verbose) console.error(excerpt(output))
   throw new Problem(
     code === 127
       ? "npm was not found; install it (it comes with Node.js) and start again."
       : `npm ${args[0]} failed (exit code ${code}), so the project's packages are not complete. The lines ` +
           "above say why; check the network and the free disk space, then start again."
   )
+}
+
+/** npm explains itself first and prints its manual afterwards. */
+const excerpt = (output) => {
+  const lines = output.trim().split("\n")
+  const more = lines.length > 15 ? [`… ${lines.length - 15} more lines with --verbose`] : []
+  return [...lines.slice(0, 15), ...more].map((line) => `  npm | ${line}`).join("\n")
 }
 
 /** Runs a program to its end and collects what it prints. Code 127: there is no such program. */
