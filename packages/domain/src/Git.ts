@@ -1,5 +1,5 @@
 /** Repositories, checkouts, pushes. */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
 import type { RepositoryId } from "./model/Ids.ts"
 import type { BranchName, CommitSha } from "./model/Names.ts"
@@ -63,7 +63,7 @@ export class Git extends Context.Service<
       commit: CommitSha,
       directory: string
     ) => Effect.Effect<void, GitError>
-    /** Serves one smart HTTP request. */
-    readonly exchange: (exchange: GitExchange) => Effect.Effect<GitReply, GitError>
+    /** Serves one smart HTTP request; closing the scope ends it, wherever it stands. */
+    readonly exchange: (exchange: GitExchange) => Effect.Effect<GitReply, GitError, Scope.Scope>
   }
 >()("@deploy-mcp/domain/Git") {}

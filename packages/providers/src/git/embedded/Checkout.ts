@@ -1,0 +1,107 @@
+/**
+ * The files of a commit, byte for byte as they were pushed. git runs against a repository of our
+ * own that borrows the pushed one's objects, so no configuration, attribute or filter of the
+ * pushed one is read: no line endings, keywords or encodings change on the way.
+ */
+import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { CommitSha } from "@deploy-mcp/domain/model/Names"
+import { Effect } from "effect"
+import { rejected, unavailable } from "./GitFault.ts"
+import { type GitHost, readText, storage } from "./GitHost.ts"
+
+export interface SourceLimits {
+  readonly maxSourceBytes: number
+  readonly maxSourceFiles: number
+}
+
+export const checkout = Effect.fn("Checkout.checkout")(function* (
+  host: GitHost,
+  limits: SourceLimits,
+  repository: string,
+  commit: CommitSha,
+  directory: string
+) {
+  if ((yield* readText(join(repository, "HEAD"))) === null) {
+    return yield* rejected("repository_missing", "This repository does not exist.")
+  }
+  yield* storage(async () => {
+    await rm(directory, { recursive: true, force: true })
+    await mkdir(directory, { recursive: true })
+  })
+  const objects = { GIT_DIR: host.plain, GIT_OBJECT_DIRECTORY: join(repository, "objects") }
+  // Side by side: measuring costs no time, and too large a source stops while it is written.
+  yield* Effect.all(
+    [measure(host, limits, objects, commit), writeFiles(host, objects, commit, directory)],
+    { concurrency: 2, discard: true }
+  ).pipe(
+    Effect.tapError(() =>
+      Effect.ignore(storage(() => rm(directory, { recursive: true, force: true })))
+    )
+  )
+})
+
+const measure = Effect.fn("Checkout.measure")(function* (
+  host: GitHost,
+  limits: SourceLimits,
+  objects: Record<string, string>,
+  commit: CommitSha
+) {
+  const list = yield* host.git(["ls-tree", "-r", "-l", "-z", `${commit}^{commit}`], objects)
+  if (list.code !== 0) return yield* whyNot(host, objects, commit)
+  const files = list.stdout.split("\0").slice(0, -1)
+  const bytes = files.reduce((sum, file) => sum + (Number(sizeOf.exec(file)?.[1]) || 0), 0)
+  if (files.length > limits.maxSourceFiles) {
+    return yield* rejected(
+      "source_too_large",
+      `The commit has ${files.length} files; at most ${limits.maxSourceFiles} are allowed.`
+    )
+  }
+  if (bytes > limits.maxSourceBytes) {
+    return yield* rejected(
+      "source_too_large",
+      `The files of the commit have ${megabytes(bytes)} MiB; at most ${megabytes(limits.maxSourceBytes)} MiB are allowed.`
+    )
+  }
+})
+
+/** `100644 blob <sha>     123<TAB>path`; a submodule has `-` for its size. */
+const sizeOf = /^\S+ \S+ \S+ +(\d+)\t/
+const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
+
+const writeFiles = (
+  host: GitHost,
+  objects: Record<string, string>,
+  commit: CommitSha,
+  directory: string
+) =>
+  Effect.acquireUseRelease(
+    storage(() => mkdtemp(join(host.temporary, "checkout-"))),
+    (scratch) =>
+      host
+        .git(["read-tree", "--reset", "-u", `${commit}^{commit}`], {
+          ...objects,
+          GIT_WORK_TREE: directory,
+          GIT_INDEX_FILE: join(scratch, "index")
+        })
+        .pipe(
+          Effect.flatMap(({ code, stderr }) =>
+            code === 0
+              ? Effect.void
+              : Effect.andThen(
+                  Effect.logWarning("git could not check out a commit", { commit, stderr }),
+                  whyNot(host, objects, commit)
+                )
+          )
+        ),
+    (scratch) => Effect.ignore(storage(() => rm(scratch, { recursive: true, force: true })))
+  )
+
+const whyNot = (host: GitHost, objects: Record<string, string>, commit: CommitSha) =>
+  Effect.flatMap(host.git(["cat-file", "-e", `${commit}^{commit}`], objects), ({ code }) =>
+    Effect.fail(
+      code === 0
+        ? unavailable("The files of this commit cannot be written now.")
+        : rejected("branch_missing", `Commit ${commit} is not in this repository.`)
+    )
+  )

@@ -1,0 +1,210 @@
+/**
+ * One request of git's smart HTTP protocol, answered by the real `git http-backend`. Bytes stream
+ * both ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with
+ * it every process and the stream of progress.
+ */
+import type { Readable } from "node:stream"
+import type { GitExchange, GitReply, RefUpdate } from "@deploy-mcp/domain/Git"
+import { type Duration, Effect, Fiber, type Scope, Stream } from "effect"
+import * as Backend from "./Backend.ts"
+import { rejected, unavailable } from "./GitFault.ts"
+import { always, type GitHost, readText } from "./GitHost.ts"
+import { parseReport } from "./Hooks.ts"
+import { head } from "./Refs.ts"
+
+export interface ExchangeLimits {
+  readonly maxPushBytes: number
+  readonly timeLimit: Duration.Duration
+}
+
+interface Push {
+  report: () => string
+  /** Somebody has heard, or nothing has moved. */
+  told: boolean
+}
+
+/** `lasting` outlives the exchange: it is where a push is finished whose pusher went away. */
+export const exchange = Effect.fn("Exchange.exchange")(function* (
+  host: GitHost,
+  limits: ExchangeLimits,
+  lasting: Scope.Scope,
+  request: GitExchange
+) {
+  const repository = host.repository(request.repository)
+  yield* admit(request, repository)
+  const push: Push = { report: () => "", told: false }
+  // Registered first, so that it runs last: when the processes are gone and the refs stand still.
+  yield* Effect.addFinalizer(() =>
+    tellWhatMoved(request, repository, push).pipe(Effect.forkIn(lasting))
+  )
+  const backend = yield* Backend.start(host.backend, environment(host, limits, request))
+  push.report = backend.reported
+  yield* Effect.forkScoped(Effect.andThen(Effect.sleep(limits.timeLimit), backend.stop))
+  const received = yield* Effect.forkScoped(receive(request, backend, limits.maxPushBytes))
+  yield* Effect.forkScoped(showProgress(request, backend, push))
+  return yield* reply(backend, received)
+})
+
+const paths = new Set(["/info/refs", "/git-upload-pack", "/git-receive-pack"])
+
+const admit = Effect.fnUntraced(function* (request: GitExchange, repository: string) {
+  if (!paths.has(request.path)) {
+    return yield* rejected("not_found", "Only git's smart HTTP protocol is served here.")
+  }
+  if (request.access === "read" && request.path === "/git-receive-pack") {
+    return yield* rejected("forbidden", "This credential can read the repository, not push to it.")
+  }
+  if ((yield* readText(`${repository}/HEAD`)) === null) {
+    return yield* rejected("repository_missing", "This repository does not exist.")
+  }
+})
+
+const environment = (host: GitHost, limits: ExchangeLimits, request: GitExchange) =>
+  host.environment(
+    [
+      ...always,
+      ["core.hooksPath", host.hooks],
+      ["http.getanyfile", "false"],
+      ["http.uploadpack", "true"],
+      ["http.receivepack", String(request.access === "write")],
+      ["http.maxRequestBuffer", "10m"],
+      ["transfer.fsckObjects", "true"],
+      ["receive.fsckObjects", "true"],
+      // Old tools wrote these harmless faults into histories that can't be rewritten.
+      ["receive.fsck.badTimezone", "ignore"],
+      ["receive.fsck.missingSpaceBeforeDate", "ignore"],
+      ["receive.fsck.zeroPaddedFilemode", "ignore"],
+      ["receive.maxInputSize", String(limits.maxPushBytes)],
+      ["receive.denyDeletes", "false"],
+      ["receive.denyDeleteCurrent", "ignore"],
+      ["receive.denyNonFastForwards", "false"],
+      ["receive.shallowUpdate", "false"],
+      ["receive.autogc", "false"],
+      ["receive.advertisePushOptions", "false"],
+      ["transfer.hideRefs", "refs/internal"],
+      ["uploadpack.allowFilter", "true"]
+    ],
+    {
+      GIT_PROJECT_ROOT: host.directory,
+      GIT_HTTP_EXPORT_ALL: "1",
+      PATH_INFO: `/${request.repository}.git${request.path}`,
+      REQUEST_METHOD: request.method,
+      QUERY_STRING: request.query,
+      REMOTE_USER: "pusher",
+      REMOTE_ADDR: "127.0.0.1",
+      ...(request.contentType === undefined ? {} : { CONTENT_TYPE: request.contentType }),
+      ...(request.contentEncoding === undefined
+        ? {}
+        : { HTTP_CONTENT_ENCODING: request.contentEncoding }),
+      ...(request.protocol !== undefined && /^version=[0-2]$/.test(request.protocol)
+        ? { GIT_PROTOCOL: request.protocol }
+        : {})
+    }
+  )
+
+/**
+ * Goes on reading after git has stopped to listen: a client that has sent everything sees git's
+ * own reason, one that is cut off sees "connection reset". Twice the limit is where that ends.
+ */
+const receive = (request: GitExchange, backend: Backend.Backend, maxPushBytes: number) => {
+  let bytes = 0
+  return request.body.pipe(
+    Stream.runForEach((chunk) => {
+      bytes += chunk.length
+      return bytes > 2 * maxPushBytes
+        ? Effect.fail(
+            rejected("source_too_large", `A push can have at most ${maxPushBytes} bytes.`)
+          )
+        : Backend.write(backend.input, chunk)
+    }),
+    Effect.andThen(Backend.end(backend.input)),
+    Effect.tapError(() => backend.stop)
+  )
+}
+
+/** The refs have moved when the hook reports; the push ends when the hook has nothing to print. */
+const showProgress = (request: GitExchange, backend: Backend.Backend, push: Push) =>
+  Effect.gen(function* () {
+    yield* backend.reportEnded
+    const { ended, moved } = parseReport(backend.reported())
+    if (!ended) return
+    push.told = true
+    if (moved.length === 0) return
+    yield* progress(request, moved).pipe(
+      Stream.runForEach((line) => Backend.write(backend.answer, `${line.replace(control, "")}\n`))
+    )
+  }).pipe(Effect.ensuring(Backend.end(backend.answer)))
+
+/** Control characters could repaint the pusher's terminal. */
+const control = /[^\P{Cc}\t\n]/gu
+
+/** A push is done when the refs have moved, whatever becomes of its progress. */
+const progress = (request: GitExchange, updates: ReadonlyArray<RefUpdate>) =>
+  Stream.suspend(() => request.pushed(updates)).pipe(
+    Stream.catchCause((cause) =>
+      Stream.fromEffect(
+        Effect.as(
+          Effect.logError("The progress of a push cannot be shown", cause),
+          "Your push is stored. What happens with it cannot be shown here."
+        )
+      )
+    )
+  )
+
+/** When a push was cut off between the move of its refs and the hook, nobody has heard of it yet. */
+const tellWhatMoved = Effect.fnUntraced(function* (
+  request: GitExchange,
+  repository: string,
+  push: Push
+) {
+  const { wanted } = parseReport(push.report())
+  if (push.told || wanted.length === 0) return
+  const moved = yield* Effect.filter(wanted, ({ branch, to }) =>
+    Effect.map(head(repository, branch), (commit) => commit === to)
+  )
+  if (moved.length > 0) yield* Stream.runDrain(progress(request, moved))
+})
+
+/** CGI: header lines, an empty line, the body. */
+const reply = Effect.fnUntraced(function* (
+  backend: Backend.Backend,
+  received: Fiber.Fiber<void, Effect.Error<ReturnType<typeof receive>>>
+) {
+  const chunks = chunksOf(backend.output)
+  let start = Buffer.alloc(0)
+  let split = -1
+  while (split < 0) {
+    const next = yield* Effect.tryPromise({ try: () => chunks.next(), catch: () => cutShort })
+    if (next.done || start.length > longestHead) return yield* cutShort
+    start = Buffer.concat([start, next.value])
+    split = start.indexOf("\r\n\r\n")
+  }
+  const { status = "200", ...headers } = headersOf(start.subarray(0, split).toString("latin1"))
+  const answer: GitReply = {
+    status: Number.parseInt(status, 10),
+    headers,
+    body: Stream.make(start.subarray(split + 4)).pipe(
+      Stream.concat(
+        Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => chunks }, () => cutShort)
+      ),
+      Stream.filter((chunk) => chunk.length > 0),
+      Stream.concat(Stream.fromEffectDrain(Fiber.join(received)))
+    )
+  }
+  return answer
+})
+
+const cutShort = unavailable("git stopped before it had answered.")
+const longestHead = 64 * 1024
+
+const chunksOf = (output: Readable): AsyncIterator<Uint8Array> => output[Symbol.asyncIterator]()
+
+const headersOf = (head: string): Record<string, string> =>
+  Object.fromEntries(
+    head.split("\r\n").flatMap((line) => {
+      const colon = line.indexOf(":")
+      return colon < 0
+        ? []
+        : [[line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const]
+    })
+  )

@@ -1,0 +1,63 @@
+/** Repositories as bare folders on this machine, served by the real git. */
+import { Git } from "@deploy-mcp/domain/Git"
+import * as Provider from "@deploy-mcp/domain/Provider"
+import { Config, Duration, Effect, Layer, Schedule } from "effect"
+import { checkout } from "./Checkout.ts"
+import { exchange } from "./Exchange.ts"
+import * as GitHost from "./GitHost.ts"
+import { branches, head } from "./Refs.ts"
+import { ensure, remove, sweep } from "./Repositories.ts"
+
+const config = Config.all({
+  /** Bytes of one push. */
+  maxPushBytes: Config.Int("DEPLOY_MCP_GIT_MAX_PUSH_BYTES").pipe(
+    Config.withDefault(100 * 1024 * 1024)
+  ),
+  /** How long one fetch or push can take, with the deployment that it shows. */
+  timeLimit: Config.Duration("DEPLOY_MCP_GIT_TIME_LIMIT").pipe(
+    Config.withDefault(Duration.minutes(15))
+  ),
+  /** Bytes of all files of a commit that is checked out. */
+  maxSourceBytes: Config.Int("DEPLOY_MCP_GIT_MAX_SOURCE_BYTES").pipe(
+    Config.withDefault(500 * 1024 * 1024)
+  ),
+  maxSourceFiles: Config.Int("DEPLOY_MCP_GIT_MAX_SOURCE_FILES").pipe(Config.withDefault(100_000)),
+  /** Where git and a shell are found. */
+  path: Config.String("PATH").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
+})
+
+const make = (settings: Config.Success<typeof config>) =>
+  Layer.effect(
+    Git,
+    Effect.gen(function* () {
+      const { directory } = yield* Provider.Host
+      const lasting = yield* Effect.scope
+      // A machine without git still starts; every call then says what is missing.
+      const host = yield* Effect.exit(GitHost.open(directory, settings.path))
+      yield* Effect.flatMap(host, sweep).pipe(
+        Effect.catch((error) => Effect.logWarning("Git repositories were not swept", error.reason)),
+        Effect.repeat(Schedule.spaced("10 minutes")),
+        Effect.forkScoped
+      )
+      return Git.of({
+        ensureRepository: (id) => Effect.flatMap(host, (host) => ensure(host, host.repository(id))),
+        removeRepository: (id) => Effect.flatMap(host, (host) => remove(host, host.repository(id))),
+        head: (id, branch) => Effect.flatMap(host, (host) => head(host.repository(id), branch)),
+        branches: (id) => Effect.flatMap(host, (host) => branches(host, host.repository(id))),
+        checkout: (id, commit, into) =>
+          Effect.flatMap(host, (host) =>
+            checkout(host, settings, host.repository(id), commit, into)
+          ),
+        exchange: (request) =>
+          Effect.flatMap(host, (host) => exchange(host, settings, lasting, request))
+      })
+    })
+  )
+
+export const GitEmbedded = Provider.make({
+  id: "embedded",
+  service: Git,
+  summary: "Git repositories on this machine, served over HTTP by the real git",
+  config,
+  make
+})

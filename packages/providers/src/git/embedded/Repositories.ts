@@ -1,0 +1,73 @@
+/** Repositories come and go in one rename each, so that a crash never leaves half of one. */
+import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { Clock, Effect } from "effect"
+import { unavailable } from "./GitFault.ts"
+import { type GitHost, readText, storage } from "./GitHost.ts"
+
+export const ensure = Effect.fn("Repositories.ensure")(function* (host: GitHost, path: string) {
+  if ((yield* readText(join(path, "HEAD"))) !== null) return
+  const made = yield* storage(() => mkdtemp(join(host.temporary, "init-")))
+  const { code } = yield* host.git([
+    "init",
+    "--quiet",
+    "--bare",
+    "--template=",
+    "--initial-branch=main",
+    made
+  ])
+  if (code !== 0) return yield* unavailable("The repository cannot be made now.")
+  yield* storage(() => rename(made, path)).pipe(
+    // Another call was first.
+    Effect.catch((error) =>
+      Effect.flatMap(readText(join(path, "HEAD")), (head) =>
+        head === null ? Effect.fail(error) : Effect.void
+      )
+    ),
+    Effect.ensuring(Effect.ignore(storage(() => rm(made, { recursive: true, force: true }))))
+  )
+})
+
+export const remove = Effect.fn("Repositories.remove")(function* (host: GitHost, path: string) {
+  if ((yield* readText(join(path, "HEAD"))) === null) return
+  const grave = yield* storage(() => mkdtemp(join(host.temporary, "removed-")))
+  yield* storage(() => rename(path, join(grave, "repository")))
+  yield* storage(() => rm(grave, { recursive: true, force: true }))
+})
+
+const minute = 60_000
+/** git holds the lock of a ref for milliseconds; one that stays blocks its branch for ever. */
+const staleLock = minute / 2
+const stalePush = 60 * minute
+
+/** Takes away what killed pushes left: half-received objects and locks that nobody holds. */
+export const sweep = Effect.fn("Repositories.sweep")(function* (host: GitHost) {
+  const now = yield* Clock.currentTimeMillis
+  yield* storage(async () => {
+    for (const name of await readdir(host.directory)) {
+      if (!name.endsWith(".git")) continue
+      const repository = join(host.directory, name)
+      const incoming = await entries(join(repository, "objects"), false)
+      const locks = [
+        ...(await entries(repository, false)),
+        ...(await entries(join(repository, "refs"), true))
+      ]
+      await removeOlder(now - stalePush, incoming.filter(isIncoming))
+      await removeOlder(now - staleLock, locks.filter(isLock))
+    }
+  })
+})
+
+const isIncoming = (path: string) => /\/tmp_objdir-incoming-[^/]+$/.test(path)
+const isLock = (path: string) => path.endsWith(".lock")
+
+/** A repository may be removed while we look. */
+const entries = async (folder: string, recursive: boolean) =>
+  (await readdir(folder, { recursive }).catch(() => [])).map((name) => join(folder, name))
+
+const removeOlder = async (than: number, paths: ReadonlyArray<string>) => {
+  for (const path of paths) {
+    const found = await stat(path).catch(() => null)
+    if (found !== null && found.mtimeMs < than) await rm(path, { recursive: true, force: true })
+  }
+}
