@@ -32,6 +32,7 @@ export const catalogue = {
     "request",
     "Remove the unknown field; the tool's schema lists the known ones."
   ),
+  request_too_large: entry("request", "Send less in one request."),
   unauthorized: entry("request", "Send a valid key as 'Authorization: Bearer dk_live_…'."),
   forbidden: entry("request", "Use a key with the scope that is named, or ask its owner for one."),
   not_found: entry("request", "Call list_services to see what exists."),
