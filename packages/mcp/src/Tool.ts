@@ -1,0 +1,121 @@
+/**
+ * A tool is a plain value: words for the model, schemas, one command. Nothing here knows a protocol;
+ * every door calls `callTool` with the arguments as they arrived and gets JSON or a catalogue entry.
+ */
+import type { Accounts } from "@deploy-mcp/domain/commands/Accounts"
+import type { Deployments } from "@deploy-mcp/domain/commands/Deployments"
+import type { Repositories } from "@deploy-mcp/domain/commands/Repositories"
+import type { Services } from "@deploy-mcp/domain/commands/Services"
+import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
+import { type Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
+import { Cause, Effect, Random, Result, Schema } from "effect"
+import { decodeArguments } from "./Arguments.ts"
+import { type Cut, fit, type JsonObject } from "./Fit.ts"
+import type { Progress } from "./Progress.ts"
+import { advertiseInput, advertiseOutput, type ObjectSchema } from "./ToolSchema.ts"
+
+export type { JsonObject }
+
+/** What every tool may ask of the platform. */
+export type Commands = Accounts | Deployments | Repositories | Services
+
+/** `deploy` is what agents see; `keys` is for people, and served over HTTP only. */
+export type Toolset = "deploy" | "keys"
+
+/** Hints for clients, never enforcement. All four, because an unannotated tool counts as dangerous. */
+export interface Hints {
+  readonly readOnly: boolean
+  readonly destructive: boolean
+  readonly idempotent: boolean
+  readonly openWorld: boolean
+}
+
+interface Words {
+  /** `verb_noun` in `[a-z0-9_]`, at most 40 characters. */
+  readonly name: string
+  readonly title: string
+  readonly toolset: Toolset
+  /** A prompt: what, when, when not, side effects, how long, what to call next. */
+  readonly description: string
+  readonly hints: Hints
+  /** What the key must allow; null: any valid key. */
+  readonly scope: Scope | null
+}
+
+export interface Tool extends Words {
+  readonly inputSchema: ObjectSchema
+  readonly outputSchema: ObjectSchema
+  /** Decodes, runs, encodes. `callTool` is the safe way in. */
+  readonly invoke: (
+    rawArguments: unknown
+  ) => Effect.Effect<JsonObject, CommandError, Commands | Principal | Progress>
+}
+
+/** A tool whose `run` can be called with typed input. */
+export interface TypedTool<Input, Output> extends Tool {
+  readonly run: Run<Input, Output>
+}
+
+type Run<Input, Output> = (
+  input: Input
+) => Effect.Effect<Output, CommandError, Commands | Principal | Progress>
+
+export const make = <
+  const Fields extends Record<string, Schema.Codec<unknown, unknown>>,
+  Output,
+  Encoded
+>(
+  spec: Words & {
+    readonly input: Schema.Struct<Fields>
+    readonly output: Schema.Codec<Output, Encoded>
+    /** Which lists may be shortened when the answer is too long, and how to ask for less. */
+    readonly cut?: Cut
+    readonly run: Run<Schema.Struct<Fields>["Type"], Output>
+  }
+): TypedTool<Schema.Struct<Fields>["Type"], Output> => {
+  const { input, output, cut, ...words } = spec
+  const decode = decodeArguments(input)
+  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(output))
+  return {
+    ...words,
+    inputSchema: advertiseInput(input),
+    outputSchema: advertiseOutput(output),
+    invoke: (rawArguments) =>
+      decode(rawArguments).pipe(
+        Effect.flatMap(spec.run),
+        Effect.flatMap((value) => Effect.orDie(encode(value))),
+        Effect.map((json) => fit(json, cut))
+      )
+  }
+}
+
+/** An argument with the words that a model reads: what it is, when to set it, an example. */
+export const field = <S extends Schema.Top>(schema: S, description: string) =>
+  schema.annotate({ description })
+
+/** Runs a tool for the principal. Bugs come out as `internal` with a reference into our own log. */
+export const callTool = (
+  tool: Tool,
+  rawArguments: unknown
+): Effect.Effect<JsonObject, CommandError, Commands | Principal | Progress> =>
+  (tool.scope === null ? Effect.void : requireScope(tool.scope)).pipe(
+    Effect.andThen(tool.invoke(rawArguments)),
+    Effect.catchCause((cause) => {
+      const failure = Cause.findError(cause)
+      if (Result.isSuccess(failure)) return Effect.fail(failure.success)
+      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(failure.failure)
+      return maskDefect(tool.name, cause)
+    })
+  )
+
+/** The caller gets a reference; the cause stays with us. */
+export const maskDefect = (where: string, cause: Cause.Cause<unknown>) =>
+  Effect.gen(function* () {
+    const reference = `ref_${(yield* Random.nextIntBetween(0, 36 ** 8)).toString(36).padStart(8, "0")}`
+    yield* Effect.logError("A call failed for an unexpected reason.", cause).pipe(
+      Effect.annotateLogs({ where, reference })
+    )
+    return yield* refuse("internal", `Something went wrong on our side (reference ${reference}).`, {
+      evidence: [reference]
+    })
+  })

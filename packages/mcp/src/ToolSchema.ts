@@ -1,0 +1,117 @@
+/**
+ * What clients are told about arguments and answers. Arguments in full; answers as an outline, since
+ * models read the answer itself and every token of a tool list is paid for in each conversation.
+ */
+import { Schema } from "effect"
+
+export interface ObjectSchema {
+  readonly type: "object"
+  readonly properties: { readonly [name: string]: JsonSchema }
+  readonly required?: ReadonlyArray<string>
+  readonly additionalProperties?: boolean
+}
+export type JsonSchema = { readonly [key: string]: Schema.MutableJson }
+
+/** Unknown fields are refused, so the schema says so. */
+export const advertiseInput = (input: Schema.Top): ObjectSchema => {
+  const { properties, required } = parts(input)
+  return {
+    type: "object",
+    properties,
+    ...(required.length > 0 ? { required } : {}),
+    additionalProperties: false
+  }
+}
+
+/** `truncated` and `narrow` may be added to any answer that is too long. */
+export const advertiseOutput = (output: Schema.Top): ObjectSchema => {
+  const { properties, required } = parts(output)
+  return {
+    type: "object",
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([name, schema]) => [name, outline(schema, 1)])
+    ),
+    required
+  }
+}
+
+const parts = (schema: Schema.Top) => {
+  const document = Schema.toJsonSchemaDocument(Schema.toCodecJson(schema))
+  const root = inline(document.schema, record(document.definitions))
+  return {
+    properties: objectOf(root.properties),
+    required: Array.isArray(root.required) ? root.required.map(String) : []
+  }
+}
+
+/** References replaced by what they name, and without keywords that restate the default. */
+const inline = (schema: unknown, definitions: JsonSchema): JsonSchema => {
+  const given = record(schema)
+  if (typeof given.$ref === "string") {
+    return inline(definitions[given.$ref.replace("#/$defs/", "")], definitions)
+  }
+  return Object.fromEntries(
+    Object.entries(given)
+      .filter(([key, value]) => !isDefault(key, value))
+      .map(([key, value]) => {
+        if (Array.isArray(value) && (key === "anyOf" || key === "allOf")) {
+          return [key, value.map((each) => inline(each, definitions))]
+        }
+        if (key === "properties" || key === "patternProperties") {
+          return [
+            key,
+            Object.fromEntries(
+              Object.entries(record(value)).map(([name, each]) => [name, inline(each, definitions)])
+            )
+          ]
+        }
+        if (key === "items" || key === "additionalProperties") {
+          return [key, typeof value === "object" ? inline(value, definitions) : value]
+        }
+        return [key, value]
+      })
+  )
+}
+
+const isDefault = (key: string, value: unknown) =>
+  (key === "additionalProperties" && value === true) ||
+  (key === "minimum" && value === Number.MIN_SAFE_INTEGER) ||
+  (key === "maximum" && value === Number.MAX_SAFE_INTEGER)
+
+/** Types and short enums; nested objects by name of their fields only at the first level. */
+const outline = (schema: JsonSchema, depth: number): JsonSchema => {
+  if (Array.isArray(schema.anyOf)) {
+    const kinds = schema.anyOf.map((each) => outline(record(each), depth))
+    const merged = kinds.find((kind) => kind.type !== "null") ?? {}
+    return kinds.length === 2 && kinds.some((kind) => kind.type === "null")
+      ? nullable(merged)
+      : { anyOf: kinds }
+  }
+  if (schema.type === "object" && depth > 0 && schema.properties) {
+    return {
+      type: "object",
+      properties: Object.fromEntries(
+        Object.entries(objectOf(schema.properties)).map(([name, each]) => [
+          name,
+          outline(each, depth - 1)
+        ])
+      )
+    }
+  }
+  if (schema.type === "array") return { type: "array", items: outline(record(schema.items), depth) }
+  return {
+    ...(schema.type === undefined ? {} : { type: schema.type }),
+    ...(Array.isArray(schema.enum) && schema.enum.length <= 8 ? { enum: schema.enum } : {})
+  }
+}
+
+const nullable = (schema: JsonSchema): JsonSchema => ({
+  ...schema,
+  ...(schema.type === undefined ? {} : { type: [schema.type, "null"] }),
+  ...(Array.isArray(schema.enum) ? { enum: [...schema.enum, null] } : {})
+})
+
+const record = (value: unknown): JsonSchema => ({ ...(typeof value === "object" ? value : {}) })
+
+const objectOf = (value: unknown): { readonly [name: string]: JsonSchema } =>
+  Object.fromEntries(Object.entries(record(value)).map(([name, each]) => [name, record(each)]))
