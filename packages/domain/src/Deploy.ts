@@ -26,17 +26,17 @@ export interface RuntimeLogQuery {
 export class Deploy extends Context.Service<
   Deploy,
   {
+    /**
+     * Speaks for control's `epoch` for as long as the stream runs, across reconnects. Each connection
+     * begins with `hello`, which asks for a snapshot; then comes what is really there, then each change.
+     */
+    readonly attach: (epoch: number) => Stream.Stream<Observation>
     /** Makes the node's world equal to `stages`; whatever is not listed is removed. */
-    readonly snapshot: (
-      epoch: number,
-      stages: ReadonlyArray<StageSpec>
-    ) => Effect.Effect<void, DeployError>
+    readonly snapshot: (stages: ReadonlyArray<StageSpec>) => Effect.Effect<void, DeployError>
     /** Makes one stage's world equal to `spec`; an older generation changes nothing. Returns when it is accepted. */
     readonly ensure: (spec: StageSpec) => Effect.Effect<void, DeployError>
     /** Succeeds also when there is nothing to remove. */
     readonly remove: (stage: StageId, generation: number) => Effect.Effect<void, DeployError>
-    /** What is really there: the present first, then each change, for ever, across reconnects. */
-    readonly observations: Stream.Stream<Observation>
     /** What a stage's processes printed, oldest first. */
     readonly logs: (
       query: RuntimeLogQuery

@@ -1,0 +1,30 @@
+/** Every setting of the runtime, its default and what it means. Providers describe their own. */
+import { Config, Option } from "effect"
+
+export const settings = Config.all({
+  /** Folder that holds all state. */
+  home: Config.String("DEPLOY_MCP_HOME").pipe(Config.withDefault(".deploy-mcp")),
+  /** MCP, git, API and health, on 127.0.0.1. */
+  port: Config.Port("DEPLOY_MCP_PORT").pipe(Config.withDefault(8081)),
+  /** Deployed services, on 127.0.0.1. */
+  appsPort: Config.Port("DEPLOY_MCP_APPS_PORT").pipe(Config.withDefault(8080)),
+  /** Services are reached as `<label>.<apps domain>`; every browser resolves `*.localhost` itself. */
+  appsDomain: Config.String("DEPLOY_MCP_APPS_DOMAIN").pipe(Config.withDefault("localhost")),
+  /** Name of the built-in git host, as the `host` argument and in `host/owner/name`. */
+  gitHost: Config.String("DEPLOY_MCP_GIT_HOST").pipe(Config.withDefault("internal")),
+  /** Host names beside the loopback ones that MCP clients may use. */
+  allowedHosts: Config.String("DEPLOY_MCP_ALLOWED_HOSTS").pipe(
+    Config.withDefault(""),
+    Config.map((list) =>
+      list
+        .split(",")
+        .map((host) => host.trim())
+        .filter((host) => host !== "")
+    )
+  ),
+  /** Seconds from the start of a process to its first healthy answer. */
+  startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
+  /** Program of the edge process. */
+  edge: Config.option(Config.String("DEPLOY_MCP_EDGE")).pipe(Config.map(Option.getOrNull))
+})
+export type Settings = Config.Success<typeof settings>

@@ -1,0 +1,30 @@
+/** Facts of this running platform that commands, doors and pages share. */
+import { Context } from "effect"
+
+export class Platform extends Context.Service<
+  Platform,
+  {
+    /** Absolute path of the folder that holds all state. */
+    readonly home: string
+    readonly port: number
+    readonly appsPort: number
+    readonly appsDomain: string
+    readonly gitHost: string
+    readonly allowedHosts: ReadonlyArray<string>
+    /** Milliseconds. */
+    readonly startTimeout: number
+  }
+>()("@deploy-mcp/runtime/Platform") {}
+
+type Facts = Pick<Platform["Service"], "port" | "appsPort" | "appsDomain">
+
+/** Where a label is reached, e.g. `http://my-saas.localhost:8080`. */
+export const urlOf = (platform: Facts, label: string): string =>
+  `http://${label}.${platform.appsDomain}:${platform.appsPort}`
+
+/** A line that reaches it without name resolution. */
+export const tryOf = (platform: Facts, label: string): string =>
+  `curl -H 'Host: ${label}.${platform.appsDomain}' http://127.0.0.1:${platform.appsPort}/`
+
+/** Where git and MCP are reached. */
+export const controlUrl = (platform: Facts): string => `http://127.0.0.1:${platform.port}`

@@ -1,0 +1,241 @@
+/**
+ * Deployments and their fence. `running` may become `cancelled`, `superseded`, `failed` or
+ * `committed`, each by one conditional update; whoever touches no row has lost and must not act.
+ */
+import { Failure } from "@deploy-mcp/domain/Failure"
+import {
+  DeploymentCause,
+  type DeploymentPhase,
+  DeploymentStatus,
+  PhaseTime
+} from "@deploy-mcp/domain/model/Deployment"
+import {
+  DeploymentId,
+  Ids,
+  OwnerId,
+  ReleaseId,
+  ServiceId,
+  StageId
+} from "@deploy-mcp/domain/model/Ids"
+import { CommitSha, ServiceName } from "@deploy-mcp/domain/model/Names"
+import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as Rows from "./Rows.ts"
+
+export const DeploymentRow = Schema.Struct({
+  id: DeploymentId,
+  ownerId: OwnerId,
+  serviceId: ServiceId,
+  stageId: StageId,
+  serviceName: ServiceName,
+  projectName: Schema.String,
+  number: Schema.Int,
+  cause: DeploymentCause,
+  commitSha: CommitSha,
+  settingsRevision: Schema.Int,
+  status: DeploymentStatus,
+  releaseId: Schema.NullOr(ReleaseId),
+  liveReleaseId: Schema.NullOr(ReleaseId),
+  failure: Schema.NullOr(Schema.fromJsonString(Failure)),
+  createdAt: Schema.Int,
+  finishedAt: Schema.NullOr(Schema.Int)
+})
+export type DeploymentRow = typeof DeploymentRow.Type
+
+const Id = Schema.Struct({ id: DeploymentId })
+const finishedWithoutResult: ReadonlyArray<DeploymentStatus> = ["failed", "superseded"]
+
+export class DeploymentStore extends Context.Service<DeploymentStore>()(
+  "@deploy-mcp/runtime/DeploymentStore",
+  {
+    make: Effect.gen(function* () {
+      const sql = yield* SqlClient
+      const ids = yield* Ids
+
+      const select = sql`SELECT deployments.*, services.name AS service_name, projects.name AS project_name,
+          stages.live_release_id
+        FROM deployments
+        JOIN services ON services.id = deployments.service_id
+        JOIN projects ON projects.id = services.project_id
+        JOIN stages ON stages.id = deployments.stage_id`
+
+      const newest = (stage: StageId) =>
+        Rows.first(DeploymentRow)(
+          sql`${select} WHERE deployments.stage_id = ${stage} ORDER BY deployments.number DESC LIMIT 1`
+        )
+
+      const byId = (id: DeploymentId) =>
+        Rows.one(DeploymentRow)(sql`${select} WHERE deployments.id = ${id}`)
+
+      /** Ends it with `status` if it may still end so; true for the one that did it. */
+      const end = Effect.fnUntraced(function* (
+        id: DeploymentId,
+        status: "failed" | "cancelled" | "superseded",
+        failure: Failure
+      ) {
+        const now = yield* Clock.currentTimeMillis
+        const ended = yield* Rows.touched(sql`UPDATE deployments
+          SET status = ${status}, failure = ${JSON.stringify(failure)}, finished_at = ${now}
+          WHERE id = ${id} AND status IN ('queued', 'running') RETURNING id`)
+        if (ended) yield* closePhases(id, now)
+        return ended
+      })
+
+      const closePhases = (id: DeploymentId, now: number) =>
+        Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
+          WHERE deployment_id = ${id} AND ended_at IS NULL`)
+
+      const openPhase = (id: DeploymentId, phase: DeploymentPhase, now: number) =>
+        Rows.write(
+          sql`INSERT INTO deployment_phases ${sql.insert({
+            deployment_id: id,
+            phase,
+            started_at: now,
+            ended_at: null
+          })} ON CONFLICT (deployment_id, phase) DO UPDATE SET ended_at = NULL`
+        )
+
+      return {
+        newest,
+        byId,
+        end,
+
+        /**
+         * A queued deployment of `commit`, or the newest one when it is already of this commit and
+         * these settings: events are hints and may come twice, late or out of order. `force` asks for
+         * a new one unless such a one is still waiting. Run it inside a transaction.
+         */
+        request: Effect.fnUntraced(function* (request: {
+          readonly owner: OwnerId
+          readonly service: ServiceId
+          readonly stage: StageId
+          readonly settingsRevision: number
+          readonly commit: CommitSha
+          readonly cause: DeploymentCause
+          readonly force: boolean
+        }) {
+          const known = yield* newest(request.stage)
+          if (
+            Option.isSome(known) &&
+            known.value.commitSha === request.commit &&
+            known.value.settingsRevision === request.settingsRevision &&
+            (request.force
+              ? known.value.status === "queued"
+              : !finishedWithoutResult.includes(known.value.status))
+          ) {
+            return { id: known.value.id, created: false }
+          }
+          const now = yield* Clock.currentTimeMillis
+          const id = DeploymentId.make(yield* ids.next("dep"))
+          const { deployments } = yield* Rows.one(Schema.Struct({ deployments: Schema.Int }))(
+            sql`UPDATE stages SET deployments = deployments + 1 WHERE id = ${request.stage} RETURNING deployments`
+          )
+          yield* Rows.write(
+            sql`INSERT INTO deployments ${sql.insert({
+              id,
+              owner_id: request.owner,
+              service_id: request.service,
+              stage_id: request.stage,
+              number: deployments,
+              cause: request.cause,
+              commit_sha: request.commit,
+              settings_revision: request.settingsRevision,
+              status: "queued",
+              created_at: now
+            })}`
+          )
+          yield* openPhase(id, "queued", now)
+          return { id, created: true }
+        }),
+
+        byNumber: (owner: OwnerId, stage: StageId, number: number) =>
+          Rows.first(DeploymentRow)(sql`${select} WHERE deployments.owner_id = ${owner}
+            AND deployments.stage_id = ${stage} AND deployments.number = ${number}`),
+
+        list: (owner: OwnerId, stage: StageId, limit: number, before: number | null) =>
+          Rows.all(DeploymentRow)(sql`${select} WHERE deployments.owner_id = ${owner}
+            AND deployments.stage_id = ${stage} AND deployments.number < ${before ?? Number.MAX_SAFE_INTEGER}
+            ORDER BY deployments.number DESC LIMIT ${limit}`),
+
+        phases: (deployments: ReadonlyArray<DeploymentId>) =>
+          deployments.length === 0
+            ? Effect.succeed([])
+            : Rows.all(Schema.Struct({ ...PhaseTime.fields, deploymentId: DeploymentId }))(
+                sql`SELECT deployment_id, phase, started_at, ended_at FROM deployment_phases
+                  WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
+              ),
+
+        /** The stages that have work to decide on. */
+        openStages: Effect.map(
+          Rows.all(Schema.Struct({ stageId: StageId }))(
+            sql`SELECT DISTINCT stage_id FROM deployments WHERE status IN ('queued', 'running')`
+          ),
+          (rows) => rows.map((row) => row.stageId)
+        ),
+
+        /**
+         * Which deployment of a stage runs: the newest queued one. Older queued ones and a running
+         * one that has not committed end `superseded`. Run it inside a transaction.
+         */
+        decide: Effect.fnUntraced(function* (stage: StageId) {
+          const now = yield* Clock.currentTimeMillis
+          const open = yield* Rows.all(
+            Schema.Struct({ ...Id.fields, status: DeploymentStatus, number: Schema.Int })
+          )(sql`SELECT id, status, number FROM deployments
+            WHERE stage_id = ${stage} AND status IN ('queued', 'running') ORDER BY number DESC`)
+          const [chosen, ...older] = open
+          if (chosen === undefined) return { start: null, superseded: [] }
+          for (const { id } of older) {
+            yield* end(
+              id,
+              "superseded",
+              Failure.of("superseded", `Deployment #${chosen.number} is newer and took over.`)
+            )
+          }
+          if (chosen.status === "queued") {
+            yield* Rows.write(
+              sql`UPDATE deployments SET status = 'running' WHERE id = ${chosen.id}`
+            )
+            yield* closePhases(chosen.id, now)
+          }
+          const superseded = older.filter((row) => row.status === "running").map((row) => row.id)
+          return { start: chosen.id, superseded }
+        }),
+
+        /** Enters a phase; false when the deployment may not go on. */
+        enter: Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
+          const now = yield* Clock.currentTimeMillis
+          return yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const running = yield* Rows.touched(
+                  sql`UPDATE deployments SET status = 'running' WHERE id = ${id} AND status = 'running' RETURNING id`
+                )
+                if (!running) return false
+                yield* Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
+                  WHERE deployment_id = ${id} AND ended_at IS NULL AND phase <> ${phase}`)
+                yield* openPhase(id, phase, now)
+                return true
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /** Claims an artifact key, so that collection leaves it alone while this deployment runs. */
+        claimArtifact: (id: DeploymentId, key: string) =>
+          Rows.touched(sql`UPDATE deployments SET artifact_key = ${key}
+            WHERE id = ${id} AND status = 'running' RETURNING id`),
+
+        /** Notes the end of a committed deployment, once the node serves it. */
+        settle: Effect.fnUntraced(function* (id: DeploymentId) {
+          const now = yield* Clock.currentTimeMillis
+          yield* closePhases(id, now)
+          yield* Rows.write(sql`UPDATE deployments SET finished_at = ${now}
+            WHERE id = ${id} AND status = 'committed' AND finished_at IS NULL`)
+        })
+      }
+    })
+  }
+) {
+  static readonly layer = Layer.effect(DeploymentStore, DeploymentStore.make)
+}

@@ -1,0 +1,19 @@
+/** Append only: a migration that has landed is never edited. */
+import { Effect, Layer } from "effect"
+import * as Migrator from "effect/sql/Migrator"
+import owners from "./migrations/0001_owners.ts"
+import repositories from "./migrations/0002_repositories.ts"
+import services from "./migrations/0003_services.ts"
+import deployments from "./migrations/0004_deployments.ts"
+
+export const layer = Layer.effectDiscard(
+  Migrator.make({})({
+    table: "deploy_mcp_migrations",
+    loader: Migrator.fromRecord({
+      "0001_owners": owners,
+      "0002_repositories": repositories,
+      "0003_services": services,
+      "0004_deployments": deployments
+    })
+  }).pipe(Effect.orDie)
+)

@@ -1,0 +1,215 @@
+/**
+ * Releases, and what each stage should look like on its node. A release is `candidate` until its
+ * deployment commits, then `live`, then `retired`; `discarded` never went live; `collected` has lost
+ * its artifact. Each change of a stage raises its generation.
+ */
+import { Artifact, ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
+import {
+  type DeploymentId,
+  Ids,
+  OwnerId,
+  ReleaseId,
+  StageId,
+  VariableId
+} from "@deploy-mcp/domain/model/Ids"
+import { ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { DeploymentRow } from "./DeploymentStore.ts"
+import * as Rows from "./Rows.ts"
+
+export const ReleaseRow = Schema.Struct({
+  id: ReleaseId,
+  stageId: StageId,
+  number: Schema.Int,
+  artifact: Schema.fromJsonString(Artifact),
+  settings: Schema.fromJsonString(ServiceSettings),
+  variables: Schema.fromJsonString(Schema.Array(VariableId)),
+  state: Schema.Literals(["candidate", "live", "retired", "discarded", "collected"])
+})
+export type ReleaseRow = typeof ReleaseRow.Type
+
+/** One stage as its node should see it. */
+export const StageRow = Schema.Struct({
+  id: StageId,
+  ownerId: OwnerId,
+  tenant: Schema.Int,
+  name: Schema.String,
+  generation: Schema.Int,
+  liveReleaseId: Schema.NullOr(ReleaseId),
+  trashedAt: Schema.NullOr(Schema.Int)
+})
+
+export class ReleaseStore extends Context.Service<ReleaseStore>()(
+  "@deploy-mcp/runtime/ReleaseStore",
+  {
+    make: Effect.gen(function* () {
+      const sql = yield* SqlClient
+      const ids = yield* Ids
+
+      const raise = (stage: StageId) =>
+        Rows.write(sql`UPDATE stages SET generation = generation + 1 WHERE id = ${stage}`)
+
+      const selectStages = sql`SELECT stages.id, stages.owner_id, owners.tenant, services.name,
+          stages.generation, stages.live_release_id, services.trashed_at
+        FROM stages JOIN services ON services.id = stages.service_id JOIN owners ON owners.id = stages.owner_id`
+
+      return {
+        /** The candidate release of a deployment; the same one when it was recorded before. */
+        record: Effect.fnUntraced(function* (
+          deployment: DeploymentRow,
+          artifact: Artifact,
+          settings: ServiceSettings,
+          variables: ReadonlyArray<VariableId>
+        ) {
+          const now = yield* Clock.currentTimeMillis
+          const fresh = ReleaseId.make(yield* ids.next("rel"))
+          return yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const known = yield* Rows.first(Schema.Struct({ id: ReleaseId }))(
+                  sql`SELECT id FROM releases WHERE deployment_id = ${deployment.id}`
+                )
+                if (Option.isSome(known)) return known.value.id
+                const { releases } = yield* Rows.one(Schema.Struct({ releases: Schema.Int }))(
+                  sql`UPDATE stages SET releases = releases + 1, generation = generation + 1
+                    WHERE id = ${deployment.stageId} RETURNING releases`
+                )
+                yield* Rows.write(
+                  sql`INSERT INTO releases ${sql.insert({
+                    id: fresh,
+                    owner_id: deployment.ownerId,
+                    stage_id: deployment.stageId,
+                    deployment_id: deployment.id,
+                    number: releases,
+                    artifact_key: artifact.key,
+                    artifact: JSON.stringify(artifact),
+                    settings: JSON.stringify(settings),
+                    variables: JSON.stringify(variables),
+                    state: "candidate",
+                    created_at: now
+                  })}`
+                )
+                yield* Rows.write(
+                  sql`UPDATE deployments SET release_id = ${fresh} WHERE id = ${deployment.id}`
+                )
+                return fresh
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /**
+         * The commit point: deployment, release and route change in one transaction, or not at all.
+         * False when the deployment was cancelled or superseded before; true again when repeated.
+         */
+        moveRoute: Effect.fnUntraced(function* (
+          deployment: DeploymentId,
+          stage: StageId,
+          release: ReleaseId
+        ) {
+          return yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const committed =
+                  yield* Rows.touched(sql`UPDATE deployments SET status = 'committed'
+                  WHERE id = ${deployment} AND status IN ('running', 'committed') RETURNING id`)
+                if (!committed) return false
+                const moved = yield* Rows.touched(sql`UPDATE releases SET state = 'live'
+                  WHERE id = ${release} AND state = 'candidate' RETURNING id`)
+                if (!moved) return true
+                yield* Rows.write(sql`UPDATE releases SET state = 'retired'
+                  WHERE stage_id = ${stage} AND state = 'live' AND id <> ${release}`)
+                yield* Rows.write(sql`UPDATE stages SET live_release_id = ${release}, generation = generation + 1
+                  WHERE id = ${stage}`)
+                return true
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /** Takes a candidate back; does nothing once its deployment has committed. */
+        discard: Effect.fnUntraced(function* (release: ReleaseId, stage: StageId) {
+          yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const discarded = yield* Rows.touched(sql`UPDATE releases SET state = 'discarded'
+                  WHERE id = ${release} AND state = 'candidate' RETURNING id`)
+                if (discarded) yield* raise(stage)
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /** Candidates whose deployment has ended: what a crash left behind. */
+        orphans: Rows.all(Schema.Struct({ id: ReleaseId, stageId: StageId }))(
+          sql`SELECT releases.id, releases.stage_id FROM releases
+            JOIN deployments ON deployments.id = releases.deployment_id
+            WHERE releases.state = 'candidate' AND deployments.status NOT IN ('queued', 'running')`
+        ),
+
+        stage: (stage: StageId) =>
+          Rows.one(StageRow)(sql`${selectStages} WHERE stages.id = ${stage}`),
+
+        /** Every stage that is not in the trash. */
+        stages: Rows.all(StageRow)(sql`${selectStages} WHERE services.trashed_at IS NULL`),
+
+        labels: (stage: StageId) =>
+          Effect.map(
+            Rows.all(Schema.Struct({ label: Schema.String }))(
+              sql`SELECT label FROM hostnames WHERE stage_id = ${stage} ORDER BY created_at`
+            ),
+            (rows) => rows.map((row) => row.label)
+          ),
+
+        /** What should run: the live release and a candidate. */
+        wanted: (stage: StageId) =>
+          Rows.all(ReleaseRow)(sql`SELECT * FROM releases
+            WHERE stage_id = ${stage} AND state IN ('candidate', 'live') ORDER BY number`),
+
+        release: (id: ReleaseId) =>
+          Rows.one(ReleaseRow)(sql`SELECT * FROM releases WHERE id = ${id}`),
+
+        /**
+         * Marks all but the newest `keep` retired releases of a stage as collected and returns the
+         * artifacts that nothing needs any more.
+         */
+        collect: Effect.fnUntraced(function* (stage: StageId, keep: number) {
+          const Key = Schema.Struct({ artifactKey: ArtifactKey })
+          return yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const collected = yield* Rows.all(Key)(sql`UPDATE releases SET state = 'collected'
+                  WHERE stage_id = ${stage} AND state IN ('retired', 'discarded') AND id NOT IN (
+                    SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
+                    ORDER BY number DESC LIMIT ${keep})
+                  RETURNING artifact_key`)
+                const unused: Array<ArtifactKey> = []
+                for (const { artifactKey } of collected) {
+                  const used = yield* Rows.touched(sql`SELECT id FROM releases
+                    WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
+                    UNION ALL SELECT id FROM deployments
+                    WHERE artifact_key = ${artifactKey} AND status = 'running' LIMIT 1`)
+                  if (!used) unused.push(artifactKey)
+                }
+                return unused
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /** A new epoch for a node; rises with each start of control. */
+        openEpoch: (node: string) =>
+          Effect.map(
+            Rows.one(Schema.Struct({ epoch: Schema.Int }))(
+              sql`INSERT INTO nodes (id, epoch) VALUES (${node}, 1)
+                ON CONFLICT (id) DO UPDATE SET epoch = nodes.epoch + 1 RETURNING epoch`
+            ),
+            (row) => row.epoch
+          )
+      }
+    })
+  }
+) {
+  static readonly layer = Layer.effect(ReleaseStore, ReleaseStore.make)
+}

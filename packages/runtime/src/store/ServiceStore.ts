@@ -1,0 +1,228 @@
+/** Services with their production stage, hostname and variables. */
+import {
+  Ids,
+  OwnerId,
+  ProjectId,
+  ReleaseId,
+  ServiceId,
+  StageId,
+  VariableId
+} from "@deploy-mcp/domain/model/Ids"
+import { BranchName, ServiceName } from "@deploy-mcp/domain/model/Names"
+import { type RepositoryIdentity, ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as Rows from "./Rows.ts"
+
+export const ServiceRow = Schema.Struct({
+  id: ServiceId,
+  ownerId: OwnerId,
+  projectId: ProjectId,
+  projectName: Schema.String,
+  stageId: StageId,
+  liveReleaseId: Schema.NullOr(ReleaseId),
+  liveCommit: Schema.NullOr(Schema.String),
+  liveArtifact: Schema.NullOr(Schema.String),
+  label: Schema.String,
+  name: ServiceName,
+  repoHost: Schema.String,
+  repoOwner: Schema.String,
+  repoName: Schema.String,
+  branch: BranchName,
+  settings: Schema.fromJsonString(ServiceSettings),
+  settingsRevision: Schema.Int,
+  specHash: Schema.String
+})
+export type ServiceRow = typeof ServiceRow.Type
+
+export const VariableRow = Schema.Struct({
+  id: VariableId,
+  name: Schema.String,
+  sealed: Schema.String,
+  fingerprint: Schema.String,
+  runtimeOnly: Schema.Int
+})
+export type VariableRow = typeof VariableRow.Type
+
+/** Variables are sealed under this context, so that one row's value cannot pass for another's. */
+export const variableContext = (stage: StageId, name: string) => `variable ${stage} ${name}`
+
+export interface NewService {
+  readonly owner: OwnerId
+  readonly project: ProjectId
+  readonly name: ServiceName
+  readonly repository: RepositoryIdentity
+  readonly branch: BranchName
+  readonly settings: ServiceSettings
+  readonly specHash: string
+  readonly label: string
+  readonly buildInstance: string
+  readonly deployInstance: string
+}
+
+export class ServiceStore extends Context.Service<ServiceStore>()(
+  "@deploy-mcp/runtime/ServiceStore",
+  {
+    make: Effect.gen(function* () {
+      const sql = yield* SqlClient
+      const ids = yield* Ids
+
+      const select = sql`SELECT services.*, projects.name AS project_name, stages.id AS stage_id,
+          stages.live_release_id, hostnames.label,
+          (SELECT deployments.commit_sha FROM releases JOIN deployments ON deployments.id = releases.deployment_id
+            WHERE releases.id = stages.live_release_id) AS live_commit,
+          (SELECT releases.artifact FROM releases WHERE releases.id = stages.live_release_id) AS live_artifact
+        FROM services
+        JOIN projects ON projects.id = services.project_id
+        JOIN stages ON stages.service_id = services.id AND stages.name = 'production'
+        JOIN hostnames ON hostnames.stage_id = stages.id
+        WHERE services.trashed_at IS NULL`
+
+      return {
+        /** One not trashed, by name. */
+        find: (owner: OwnerId, project: ProjectId, name: ServiceName) =>
+          Rows.first(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+            AND services.project_id = ${project} AND services.name = ${name}`),
+
+        byStage: (owner: OwnerId, stage: StageId) =>
+          Rows.first(ServiceRow)(
+            sql`${select} AND services.owner_id = ${owner} AND stages.id = ${stage}`
+          ),
+
+        list: (owner: OwnerId, project: ProjectId | null) =>
+          Rows.all(ServiceRow)(
+            project === null
+              ? sql`${select} AND services.owner_id = ${owner} ORDER BY services.name`
+              : sql`${select} AND services.owner_id = ${owner} AND services.project_id = ${project}
+                ORDER BY services.name`
+          ),
+
+        /** Those of the repository's owner that deploy from `branch` of it. */
+        followers: (owner: OwnerId, repository: RepositoryIdentity, branch: BranchName) =>
+          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+            AND services.repo_host = ${repository.host} AND services.repo_owner = ${repository.owner}
+            AND services.repo_name = ${repository.name} AND services.branch = ${branch}
+            ORDER BY services.name`),
+
+        count: (owner: OwnerId) =>
+          Effect.map(
+            Rows.one(Schema.Struct({ n: Schema.Int }))(
+              sql`SELECT CAST(COUNT(*) AS INTEGER) AS n FROM services
+                WHERE owner_id = ${owner} AND trashed_at IS NULL`
+            ),
+            (row) => row.n
+          ),
+
+        /** Of the candidates, those that no stage holds. */
+        freeLabels: (candidates: ReadonlyArray<string>) =>
+          Effect.map(
+            Rows.all(Schema.Struct({ label: Schema.String }))(
+              sql`SELECT label FROM hostnames WHERE ${sql.in("label", candidates)}`
+            ),
+            (taken) => candidates.filter((label) => taken.every((row) => row.label !== label))
+          ),
+
+        /** Service, stage and hostname; run it inside a transaction. */
+        add: Effect.fnUntraced(function* (service: NewService) {
+          const now = yield* Clock.currentTimeMillis
+          const id = ServiceId.make(yield* ids.next("svc"))
+          const stage = StageId.make(yield* ids.next("stg"))
+          yield* Rows.write(
+            sql`INSERT INTO services ${sql.insert({
+              id,
+              owner_id: service.owner,
+              project_id: service.project,
+              name: service.name,
+              repo_host: service.repository.host,
+              repo_owner: service.repository.owner,
+              repo_name: service.repository.name,
+              branch: service.branch,
+              settings: JSON.stringify(service.settings),
+              settings_revision: 1,
+              spec_hash: service.specHash,
+              build_instance: service.buildInstance,
+              deploy_instance: service.deployInstance,
+              created_at: now
+            })}`
+          )
+          yield* Rows.write(
+            sql`INSERT INTO stages ${sql.insert({
+              id: stage,
+              owner_id: service.owner,
+              service_id: id,
+              name: "production",
+              generation: 0,
+              deployments: 0,
+              releases: 0
+            })}`
+          )
+          yield* Rows.write(
+            sql`INSERT INTO hostnames ${sql.insert({ label: service.label, owner_id: service.owner, stage_id: stage, created_at: now })}`
+          )
+          return { id, stage }
+        }),
+
+        /**
+         * Into the trash: no name, no hostname, no live release, no open deployment. Run it inside a
+         * transaction. Returns the deployments that it cancelled.
+         */
+        trash: Effect.fnUntraced(function* (owner: OwnerId, service: ServiceRow) {
+          const now = yield* Clock.currentTimeMillis
+          yield* Rows.write(sql`UPDATE services SET trashed_at = ${now}, trashed_hostname = ${service.label}
+            WHERE id = ${service.id} AND owner_id = ${owner} AND trashed_at IS NULL`)
+          yield* Rows.write(sql`DELETE FROM hostnames WHERE stage_id = ${service.stageId}`)
+          yield* Rows.write(sql`UPDATE releases SET state = 'retired'
+            WHERE stage_id = ${service.stageId} AND state IN ('candidate', 'live')`)
+          yield* Rows.write(sql`UPDATE stages SET generation = generation + 1, live_release_id = NULL
+            WHERE id = ${service.stageId}`)
+          return yield* Rows.all(Schema.Struct({ id: Schema.String }))(
+            sql`UPDATE deployments SET status = 'cancelled', finished_at = ${now}
+              WHERE stage_id = ${service.stageId} AND status IN ('queued', 'running') RETURNING id`
+          )
+        }),
+
+        variables: (stage: StageId) =>
+          Rows.all(
+            VariableRow
+          )(sql`SELECT id, name, sealed, fingerprint, runtime_only FROM variables
+            WHERE stage_id = ${stage} AND replaced_at IS NULL ORDER BY name`),
+
+        variablesById: (variables: ReadonlyArray<VariableId>) =>
+          variables.length === 0
+            ? Effect.succeed([])
+            : Rows.all(
+                VariableRow
+              )(sql`SELECT id, name, sealed, fingerprint, runtime_only FROM variables
+                WHERE ${sql.in("id", variables)} ORDER BY name`),
+
+        /** Adds a version; older ones of the same name stay for the releases that hold them. */
+        putVariable: Effect.fnUntraced(function* (variable: {
+          readonly owner: OwnerId
+          readonly stage: StageId
+          readonly name: string
+          readonly sealed: string
+          readonly fingerprint: string
+          readonly runtimeOnly: boolean
+        }) {
+          const now = yield* Clock.currentTimeMillis
+          yield* Rows.write(sql`UPDATE variables SET replaced_at = ${now}
+            WHERE stage_id = ${variable.stage} AND name = ${variable.name} AND replaced_at IS NULL`)
+          yield* Rows.write(
+            sql`INSERT INTO variables ${sql.insert({
+              id: yield* ids.next("var"),
+              owner_id: variable.owner,
+              stage_id: variable.stage,
+              name: variable.name,
+              sealed: variable.sealed,
+              fingerprint: variable.fingerprint,
+              runtime_only: variable.runtimeOnly ? 1 : 0,
+              created_at: now
+            })}`
+          )
+        })
+      }
+    })
+  }
+) {
+  static readonly layer = Layer.effect(ServiceStore, ServiceStore.make)
+}

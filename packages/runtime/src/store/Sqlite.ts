@@ -1,0 +1,98 @@
+/**
+ * Node's own SQLite behind `SqlClient`: one connection, one file, WAL, synchronous=FULL.
+ * This is the border to an untyped driver; nothing else touches `node:sqlite` but the home lock.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { Effect, Layer, Semaphore, Stream } from "effect"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import { classifySqliteError, SqlError } from "effect/sql/SqlError"
+import * as Statement from "effect/sql/Statement"
+
+/** Columns are snake_case in SQL and camelCase in rows. */
+const toCamel = (name: string) =>
+  name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const transformRows = Statement.defaultTransforms(toCamel, false).array
+
+export const layer = (file: string): Layer.Layer<SqlClient.SqlClient> =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function* () {
+      const db = yield* Effect.acquireRelease(
+        Effect.sync(() => open(file)),
+        (db) => Effect.sync(() => db.close())
+      )
+      return yield* SqlClient.make({
+        driver: "node-sqlite",
+        compiler: Statement.makeCompilerSqlite(),
+        spanAttributes: [["db.system.name", "sqlite"]],
+        transformRows,
+        ...SqlClient.makeSqliteAcquirers({
+          connection: Effect.succeed(makeConnection(db)),
+          semaphore: Semaphore.makeUnsafe(1),
+          isTransaction: () => db.isTransaction
+        })
+      })
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+const open = (file: string): DatabaseSync => {
+  const db = new DatabaseSync(file)
+  db.exec(
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON"
+  )
+  return db
+}
+
+const makeConnection = (db: DatabaseSync): Connection => {
+  const prepared = new Map<string, StatementSync>()
+  const prepare = (sql: string): StatementSync => {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    if (prepared.size >= 500) prepared.clear()
+    const statement = db.prepare(sql)
+    prepared.set(sql, statement)
+    return statement
+  }
+  const execute: Connection["execute"] = (sql, params, transform) =>
+    run(() => {
+      const rows = prepare(sql).all(...params.map(bind))
+      return transform ? transform(rows) : rows
+    })
+  const executeValues: Connection["executeValues"] = (sql, params) =>
+    run(() => {
+      const statement = prepare(sql)
+      statement.setReturnArrays(true)
+      try {
+        return statement.all(...params.map(bind)) as unknown as Array<Array<unknown>>
+      } finally {
+        statement.setReturnArrays(false)
+      }
+    })
+  return {
+    execute,
+    executeUnprepared: execute,
+    executeRaw: (sql, params) => execute(sql, params, undefined),
+    executeValues,
+    executeValuesUnprepared: executeValues,
+    executeStream: (sql, params, transform) =>
+      Stream.fromArrayEffect(execute(sql, params, transform) as never)
+  }
+}
+
+const bind = (value: unknown): SQLInputValue => {
+  if (typeof value === "boolean") return value ? 1 : 0
+  if (value === undefined) return null
+  if (value instanceof Date) return value.toISOString()
+  return value as SQLInputValue
+}
+
+const run = <A>(f: () => A): Effect.Effect<A, SqlError> =>
+  Effect.try({
+    try: f,
+    catch: (cause) =>
+      new SqlError({
+        reason: classifySqliteError(cause, { message: String(cause), operation: "execute" })
+      })
+  })
