@@ -171,32 +171,36 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
           Rows.one(ReleaseRow)(sql`SELECT * FROM releases WHERE id = ${id}`),
 
         /**
-         * Marks all but the newest `keep` retired releases of a stage as collected and returns the
-         * artifacts that nothing needs any more.
+         * All but the newest `keep` retired releases of a stage, and those of their artifacts that
+         * nothing else needs.
          */
-        collect: Effect.fnUntraced(function* (stage: StageId, keep: number) {
-          const Key = Schema.Struct({ artifactKey: ArtifactKey })
-          return yield* sql
-            .withTransaction(
-              Effect.gen(function* () {
-                const collected = yield* Rows.all(Key)(sql`UPDATE releases SET state = 'collected'
-                  WHERE stage_id = ${stage} AND state IN ('retired', 'discarded') AND id NOT IN (
-                    SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
-                    ORDER BY number DESC LIMIT ${keep})
-                  RETURNING artifact_key`)
-                const unused: Array<ArtifactKey> = []
-                for (const { artifactKey } of collected) {
-                  const used = yield* Rows.touched(sql`SELECT id FROM releases
-                    WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
-                    UNION ALL SELECT id FROM deployments
-                    WHERE artifact_key = ${artifactKey} AND status = 'running' LIMIT 1`)
-                  if (!used) unused.push(artifactKey)
-                }
-                return unused
-              })
-            )
-            .pipe(Effect.orDie)
+        collectable: Effect.fnUntraced(function* (stage: StageId, keep: number) {
+          const old = yield* Rows.all(Schema.Struct({ id: ReleaseId, artifactKey: ArtifactKey }))(
+            sql`SELECT id, artifact_key FROM releases
+              WHERE stage_id = ${stage} AND state IN ('retired', 'discarded') AND id NOT IN (
+                SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
+                ORDER BY number DESC LIMIT ${keep})`
+          )
+          const collected = old.map((release) => release.id)
+          const unused = new Set<ArtifactKey>()
+          for (const { artifactKey } of old) {
+            const used = yield* Rows.touched(sql`SELECT id FROM releases
+              WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
+                AND NOT ${sql.in("id", collected)}
+              UNION ALL SELECT id FROM deployments
+              WHERE artifact_key = ${artifactKey} AND status = 'running' LIMIT 1`)
+            if (!used) unused.add(artifactKey)
+          }
+          return { collected, unused: [...unused] }
         }),
+
+        /** Their artifacts are gone: they can't be gone back to. */
+        markCollected: (releases: ReadonlyArray<ReleaseId>) =>
+          releases.length === 0
+            ? Effect.void
+            : Rows.write(
+                sql`UPDATE releases SET state = 'collected' WHERE ${sql.in("id", releases)}`
+              ),
 
         /** A new epoch for a node; rises with each start of control. */
         openEpoch: (node: string) =>

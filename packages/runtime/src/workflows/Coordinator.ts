@@ -1,0 +1,90 @@
+/**
+ * Decides which deployment of a stage runs, one at a time. It never awaits one: queued deployments,
+ * ends of deployments and the start of the platform wake it. Workflows never decide.
+ */
+import { Failure } from "@deploy-mcp/domain/Failure"
+import type { DeploymentId, StageId } from "@deploy-mcp/domain/model/Ids"
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Publisher } from "../Publisher.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { DeployService } from "./DeployService.ts"
+
+export class Coordinator extends Context.Service<
+  Coordinator,
+  {
+    /** Looks at a stage and starts, supersedes or leaves alone what it finds. */
+    readonly wake: (stage: StageId) => Effect.Effect<void>
+    /** Ends a deployment that has not committed, and stops what it does at once. False: too late. */
+    readonly cancel: (deployment: DeploymentId) => Effect.Effect<boolean>
+    /** Stops the work of a deployment whose row has ended already. */
+    readonly stop: (deployment: DeploymentId) => Effect.Effect<void>
+  }
+>()("@deploy-mcp/runtime/Coordinator") {}
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const engine = yield* WorkflowEngine
+  const deployments = yield* DeploymentStore
+  const releases = yield* ReleaseStore
+  const publisher = yield* Publisher
+  const events = yield* DeploymentEvents
+
+  const stop = (deployment: DeploymentId) => engine.interruptUnsafe(DeployService, deployment)
+
+  const wake = Effect.fn("Coordinator.wake")(function* (stage: StageId) {
+    const { start, superseded } = yield* sql
+      .withTransaction(deployments.decide(stage))
+      .pipe(Effect.orDie)
+    for (const deployment of superseded) {
+      yield* events.publish({ kind: "changed", deployment })
+      yield* stop(deployment)
+    }
+    if (start === null) return
+    yield* engine.execute(DeployService, {
+      executionId: start,
+      payload: { deployment: start },
+      discard: true
+    })
+  })
+
+  const cancel = Effect.fn("Coordinator.cancel")(function* (deployment: DeploymentId) {
+    const { stageId } = yield* deployments.byId(deployment)
+    const cancelled = yield* deployments.end(
+      deployment,
+      "cancelled",
+      Failure.of("cancelled", "The deployment was cancelled.")
+    )
+    if (!cancelled) return false
+    yield* events.publish({ kind: "changed", deployment })
+    yield* stop(deployment)
+    yield* wake(stageId)
+    return true
+  })
+
+  /** What a crash left: candidates of ended deployments, and deployments that were under way. */
+  const sweep = Effect.gen(function* () {
+    for (const { id, stageId } of yield* releases.orphans) {
+      yield* releases.discard(id, stageId)
+      yield* publisher.publish(stageId)
+    }
+    for (const stage of yield* deployments.openStages) yield* wake(stage)
+  })
+
+  const next = yield* events.subscribe
+  yield* next.pipe(
+    Effect.flatMap((event) =>
+      event.kind === "queued" || event.kind === "ended" ? wake(event.stage) : Effect.void
+    ),
+    Effect.catchCause((cause) => Effect.logError("the coordinator failed to decide", cause)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.forkScoped(sweep)
+  return { wake, cancel, stop }
+})
+
+export const layer = Layer.effect(Coordinator, make)

@@ -1,0 +1,254 @@
+/** What the steps of DeployService do, each safe to run twice. */
+import { createHash } from "node:crypto"
+import { mkdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { Build } from "@deploy-mcp/domain/Build"
+import { Failure } from "@deploy-mcp/domain/Failure"
+import { Git } from "@deploy-mcp/domain/Git"
+import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
+import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
+import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
+import { Vault } from "@deploy-mcp/domain/Vault"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { DeploymentLog } from "../DeploymentLog.ts"
+import { Platform } from "../Platform.ts"
+import { Publisher } from "../Publisher.ts"
+import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { type ServiceRow, ServiceStore, variableContext } from "../store/ServiceStore.ts"
+import { DeploymentFailed, orFailed } from "./DeploymentFailed.ts"
+
+type Step<A> = Effect.Effect<A, DeploymentFailed>
+type Planned = { readonly key: ArtifactKey; readonly plan: BuildPlan }
+
+const failed = (...args: Parameters<typeof Failure.of>) =>
+  new DeploymentFailed({ failure: Failure.of(...args) })
+
+/** Milliseconds that the node is given to report before the deployment is given up. */
+const nodePatience = 15_000
+
+export class DeploySteps extends Context.Service<
+  DeploySteps,
+  {
+    readonly planBuild: (deployment: DeploymentId) => Step<Planned>
+    readonly buildArtifact: (deployment: DeploymentId, planned: Planned) => Step<void>
+    readonly recordRelease: (deployment: DeploymentId, key: ArtifactKey) => Step<ReleaseId>
+    readonly discardRelease: (release: ReleaseId) => Effect.Effect<void>
+    readonly awaitHealthy: (deployment: DeploymentId, release: ReleaseId) => Step<void>
+    readonly moveRoute: (deployment: DeploymentId, release: ReleaseId) => Step<void>
+    readonly recordFailure: (deployment: DeploymentId, failure: Failure) => Effect.Effect<void>
+  }
+>()("@deploy-mcp/runtime/DeploySteps") {}
+
+const make = Effect.gen(function* () {
+  const platform = yield* Platform
+  const deployments = yield* DeploymentStore
+  const releases = yield* ReleaseStore
+  const services = yield* ServiceStore
+  const repositories = yield* RepositoryStore
+  const publisher = yield* Publisher
+  const events = yield* DeploymentEvents
+  const log = yield* DeploymentLog
+  const vault = yield* Vault
+  const git = yield* Git
+  const build = yield* Build
+
+  const workOf = (deployment: DeploymentId) => join(platform.home, "work", deployment)
+
+  /** Enters a phase, or refuses because the deployment has ended. */
+  const enter = Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
+    if (!(yield* deployments.enter(id, phase))) {
+      return yield* failed("superseded", "The deployment ended before this step.")
+    }
+    yield* events.publish({ kind: "changed", deployment: id })
+    const deployment = yield* deployments.byId(id)
+    const service = yield* services.byStage(deployment.ownerId, deployment.stageId)
+    if (Option.isNone(service)) return yield* failed("cancelled", "The service was deleted.")
+    return { deployment, service: service.value }
+  })
+
+  /** The files of the commit, in a folder that belongs to this deployment alone. */
+  const checkOut = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
+    const repository = yield* repositories.find(deployment.ownerId, {
+      host: service.repoHost,
+      owner: service.repoOwner,
+      name: service.repoName
+    })
+    if (Option.isNone(repository)) {
+      return yield* failed(
+        "repository_missing",
+        `The repository ${service.repoHost}/${service.repoOwner}/${service.repoName} does not exist any more.`
+      )
+    }
+    const directory = join(workOf(deployment.id), "source")
+    yield* Effect.sync(() => {
+      rmSync(workOf(deployment.id), { recursive: true, force: true })
+      mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o711 })
+    })
+    yield* orFailed(git.checkout(repository.value.id, deployment.commitSha, directory))
+    return directory
+  })
+
+  /** Opened only where they are used; they never leave the step. */
+  const buildVariables = Effect.fnUntraced(function* (service: ServiceRow) {
+    const rows = yield* services.variables(service.stageId)
+    const visible = rows.filter((row) => row.runtimeOnly === 0)
+    const opened: Record<string, Redacted.Redacted> = {}
+    for (const row of visible) {
+      opened[row.name] = yield* Effect.orDie(
+        vault.open(row.sealed, variableContext(service.stageId, row.name))
+      )
+    }
+    const fingerprints = visible.map((row) => `${row.name}=${row.fingerprint}`)
+    return { opened, fingerprints }
+  })
+
+  const planBuild = Effect.fnUntraced(function* (id: DeploymentId) {
+    const { deployment, service } = yield* enter(id, "source")
+    const directory = yield* checkOut(deployment, service)
+    const plan = yield* orFailed(build.plan(directory, service.settings))
+    const { fingerprints } = yield* buildVariables(service)
+    const inputs = [
+      deployment.ownerId,
+      deployment.commitSha,
+      service.settings.root_directory ?? ".",
+      plan,
+      fingerprints
+    ]
+    const key = ArtifactKey.make(createHash("sha256").update(JSON.stringify(inputs)).digest("hex"))
+    return { key, plan }
+  })
+
+  const buildArtifact = Effect.fnUntraced(function* (id: DeploymentId, { key, plan }: Planned) {
+    const { deployment, service } = yield* enter(id, "build")
+    if (!(yield* deployments.claimArtifact(id, key))) {
+      return yield* failed("superseded", "The deployment ended before this step.")
+    }
+    const known = yield* orFailed(build.find(key))
+    if (known === null) {
+      // A source that an interrupted build has used up is checked out again.
+      const source = yield* checkOut(deployment, service)
+      const { opened } = yield* buildVariables(service)
+      const redact = redactor(Object.values(opened).map(Redacted.value))
+      yield* orFailed(
+        build.artifact({
+          key,
+          owner: deployment.ownerId,
+          source,
+          settings: service.settings,
+          plan,
+          variables: opened,
+          log: (stream, text) => log.append(id, stream, redact(text))
+        })
+      )
+    } else {
+      yield* log.append(
+        id,
+        "platform",
+        "nothing changed since the last build; its output is used again"
+      )
+    }
+    yield* cleanUp(id)
+  })
+
+  const recordRelease = Effect.fnUntraced(function* (id: DeploymentId, key: ArtifactKey) {
+    const { deployment, service } = yield* enter(id, "start")
+    const artifact = yield* orFailed(build.find(key))
+    if (artifact === null) {
+      return yield* failed("internal", "The build's output is gone; deploy again.")
+    }
+    const variables = yield* services.variables(service.stageId)
+    const release = yield* releases.record(
+      deployment,
+      artifact,
+      service.settings,
+      variables.map((variable) => variable.id)
+    )
+    yield* publisher.publish(deployment.stageId)
+    return release
+  })
+
+  const discardRelease = Effect.fnUntraced(function* (id: ReleaseId) {
+    const release = yield* releases.release(id)
+    yield* releases.discard(id, release.stageId)
+    yield* publisher.publish(release.stageId)
+  })
+
+  const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
+    const { service } = yield* enter(id, "health")
+    const release = yield* releases.release(releaseId)
+    if (release.artifact.runtime.kind === "static") return
+    const observed = yield* publisher
+      .awaitRelease(releaseId, ({ state }) => state === "healthy" || state === "failed")
+      .pipe(
+        Effect.timeoutOrElse({
+          duration: platform.startTimeout + nodePatience,
+          orElse: () => Effect.fail(failed("unavailable", "The node did not report in time."))
+        })
+      )
+    if (observed.state === "healthy") return
+    const failure = observed.failure
+    const patch =
+      failure?.code === "wrong_port" && failure.port !== null ? { port: failure.port } : null
+    return yield* failed(failure?.code ?? "exited", failure?.cause ?? "The process ended.", {
+      evidence: failure?.evidence ?? [],
+      ...(patch === null ? {} : { patch: { name: service.name, ...patch } })
+    })
+  })
+
+  const moveRoute = Effect.fnUntraced(function* (id: DeploymentId, release: ReleaseId) {
+    const deployment = yield* deployments.byId(id)
+    if (deployment.status === "running") yield* enter(id, "route")
+    if (!(yield* releases.moveRoute(id, deployment.stageId, release))) {
+      return yield* failed("superseded", "The deployment ended before its route was moved.")
+    }
+    // Live by its row from here on. The node is waited for so that "live" means that it answers.
+    yield* publisher.publish(deployment.stageId)
+    yield* publisher.awaitConverged(deployment.stageId).pipe(Effect.timeoutOption(nodePatience))
+    yield* deployments.settle(id)
+    yield* ended(id)
+  })
+
+  const recordFailure = Effect.fnUntraced(function* (id: DeploymentId, failure: Failure) {
+    yield* deployments.end(id, "failed", failure)
+    yield* cleanUp(id)
+    yield* ended(id)
+  })
+
+  const ended = Effect.fnUntraced(function* (id: DeploymentId) {
+    const { stageId } = yield* deployments.byId(id)
+    yield* events.publish({ kind: "changed", deployment: id })
+    yield* events.publish({ kind: "ended", stage: stageId })
+  })
+
+  const cleanUp = (id: DeploymentId) =>
+    Effect.sync(() => rmSync(workOf(id), { recursive: true, force: true }))
+
+  /** An interrupted step leaves no files behind; it checks out again when it is run again. */
+  const tidy =
+    <Args extends readonly [DeploymentId, ...ReadonlyArray<unknown>], A>(
+      step: (...args: Args) => Step<A>
+    ) =>
+    (...args: Args) =>
+      step(...args).pipe(Effect.onInterrupt(() => cleanUp(args[0])))
+
+  return {
+    planBuild: tidy(planBuild),
+    buildArtifact: tidy(buildArtifact),
+    recordRelease,
+    discardRelease,
+    awaitHealthy,
+    moveRoute,
+    recordFailure
+  }
+})
+
+export const layer = Layer.effect(DeploySteps, make)
+
+/** Takes known secret values out of what a build prints. */
+const redactor = (secrets: ReadonlyArray<string>) => {
+  const worth = secrets.filter((secret) => secret.length >= 6)
+  return (text: string) => worth.reduce((line, secret) => line.replaceAll(secret, "••••••"), text)
+}

@@ -1,0 +1,29 @@
+/** After a service went to the trash: waits until nothing of it runs any more. */
+import { StageId } from "@deploy-mcp/domain/model/Ids"
+import { Effect, Schema } from "effect"
+import * as Activity from "effect/workflow/Activity"
+import * as Workflow from "effect/workflow/Workflow"
+import { Publisher } from "../Publisher.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+
+export const RemoveService = Workflow.make("RemoveService", {
+  payload: { stage: StageId, generation: Schema.Int },
+  idempotencyKey: ({ stage, generation }) => `remove-${stage}-${generation}`
+})
+
+export const layer = RemoveService.toLayer(({ stage, generation }) =>
+  stopServing(stage, generation)
+)
+
+/** Nothing but a restore, which raises the generation, brings the stage back. */
+const stopServing = (stage: StageId, generation: number) =>
+  Activity.make({
+    name: "stopServing",
+    execute: Effect.gen(function* () {
+      const publisher = yield* Publisher
+      const row = yield* (yield* ReleaseStore).stage(stage)
+      if (row.generation > generation) return
+      yield* publisher.publish(stage)
+      yield* publisher.awaitConverged(stage)
+    })
+  })

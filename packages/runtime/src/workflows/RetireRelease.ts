@@ -1,0 +1,57 @@
+/** After a route has moved: waits until the old release is gone and collects what nothing needs. */
+import { Build } from "@deploy-mcp/domain/Build"
+import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
+import { Effect, Schema } from "effect"
+import * as Activity from "effect/workflow/Activity"
+import * as DurableClock from "effect/workflow/DurableClock"
+import * as Workflow from "effect/workflow/Workflow"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+
+/** Retired releases of a stage whose artifacts are kept, to go back to. */
+export const keptReleases = 5
+
+export class NotCollected extends Schema.TaggedError<NotCollected>()("NotCollected", {}) {}
+
+export const RetireRelease = Workflow.make("RetireRelease", {
+  payload: { deployment: DeploymentId },
+  idempotencyKey: ({ deployment }) => retirementOf(deployment)
+})
+
+/** Its execution id, made from the deployment that moved the route. */
+export const retirementOf = (deployment: DeploymentId) => `retire-${deployment}`
+
+const pauses = ["1 second", "10 seconds", "1 minute", "10 minutes", "1 hour"] as const
+
+export const layer = RetireRelease.toLayer(({ deployment }) =>
+  Effect.gen(function* () {
+    for (const [attempt, pause] of pauses.entries()) {
+      const done = yield* collectArtifacts(deployment, attempt).pipe(
+        Effect.as(true),
+        Effect.catchTag("NotCollected", () => Effect.succeed(false))
+      )
+      if (done) return
+      yield* DurableClock.sleep({ name: `pause-${attempt}`, duration: pause })
+    }
+  })
+)
+
+const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
+  Activity.make({
+    name: `collectArtifacts-${attempt}`,
+    error: NotCollected,
+    execute: Effect.gen(function* () {
+      const releases = yield* ReleaseStore
+      const build = yield* Build
+      const { stageId } = yield* (yield* DeploymentStore).byId(deployment)
+      const { collected, unused } = yield* releases.collectable(stageId, keptReleases)
+      yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
+      yield* releases.markCollected(collected)
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.logWarning("artifacts were not collected", cause).pipe(
+          Effect.andThen(Effect.fail(new NotCollected()))
+        )
+      )
+    )
+  })
