@@ -5,6 +5,7 @@
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { Effect, Schema, SchemaIssue } from "effect"
 import { nearest } from "./Nearest.ts"
+import { describe } from "./ToolSchema.ts"
 
 export const decodeArguments = <
   const Fields extends Record<string, Schema.Codec<unknown, unknown>>
@@ -72,7 +73,8 @@ const invalidArgument = (
     return { field: keys[0] ?? "", path: keys.map(shown).join("."), rule: ruleOf(message) }
   })
   const first = problems[0]
-  const about = first && fields[first.field] ? describe(fields[first.field]) : undefined
+  const named = first && fields[first.field]
+  const about = named && describe(named)
   return refuse(
     "invalid_argument",
     problems
@@ -91,9 +93,4 @@ const ruleOf = (message: string) => {
   if (message === "Missing key") return "is required"
   if (message === "Expected no excess property") return "is not a name that is allowed here"
   return message.replace(/^Expected/u, "expected").replace(/\.$/u, "")
-}
-
-const describe = (field: Schema.Top | undefined): string | undefined => {
-  const description = field && Schema.resolveAnnotations(field)?.description
-  return typeof description === "string" ? description : undefined
 }

@@ -198,7 +198,6 @@ export const listed = (tool: Tool): ListToolsResult["tools"][number] => ({
   inputSchema: schemaOf(tool.inputSchema),
   outputSchema: schemaOf(tool.outputSchema),
   annotations: {
-    title: tool.title,
     readOnlyHint: tool.hints.readOnly,
     destructiveHint: tool.hints.destructive,
     idempotentHint: tool.hints.idempotent,

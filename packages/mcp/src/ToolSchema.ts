@@ -12,12 +12,22 @@ export interface ObjectSchema {
 }
 export type JsonSchema = { readonly [key: string]: Schema.MutableJson }
 
-/** Unknown fields are refused, so the schema says so. */
-export const advertiseInput = (input: Schema.Top): ObjectSchema => {
+/**
+ * Unknown fields are refused, so the schema says so. Patterns stay with us: several clients choke on
+ * look-around, and the descriptions say the rule in words.
+ */
+export const advertiseInput = <const Fields extends Schema.Struct.Fields>(
+  input: Schema.Struct<Fields>
+): ObjectSchema => {
   const { properties, required } = parts(input)
   return {
     type: "object",
-    properties,
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([name, { pattern: _, ...schema }]) => {
+        const description = input.fields[name] && describe(input.fields[name])
+        return [name, { ...schema, ...(description === undefined ? {} : { description }) }]
+      })
+    ),
     ...(required.length > 0 ? { required } : {}),
     additionalProperties: false
   }
@@ -33,6 +43,12 @@ export const advertiseOutput = (output: Schema.Top): ObjectSchema => {
     ),
     required
   }
+}
+
+/** What a field's author wrote about it, wherever in the schema it stands. */
+export const describe = (field: Schema.Constraint): string | undefined => {
+  const description = Schema.resolveAnnotations(field)?.description
+  return typeof description === "string" ? description : undefined
 }
 
 const parts = (schema: Schema.Top) => {
@@ -76,9 +92,11 @@ const inline = (schema: unknown, definitions: JsonSchema): JsonSchema => {
 const isDefault = (key: string, value: unknown) =>
   (key === "additionalProperties" && value === true) ||
   (key === "minimum" && value === Number.MIN_SAFE_INTEGER) ||
-  (key === "maximum" && value === Number.MAX_SAFE_INTEGER)
+  (key === "maximum" && value === Number.MAX_SAFE_INTEGER) ||
+  key === "minLength" ||
+  key === "maxLength"
 
-/** Types and short enums; nested objects by name of their fields only at the first level. */
+/** Enums of the answer's own fields, the field names of objects in it, and nothing deeper. */
 const outline = (schema: JsonSchema, depth: number): JsonSchema => {
   if (Array.isArray(schema.anyOf)) {
     const kinds = schema.anyOf.map((each) => outline(record(each), depth))
@@ -101,7 +119,7 @@ const outline = (schema: JsonSchema, depth: number): JsonSchema => {
   if (schema.type === "array") return { type: "array", items: outline(record(schema.items), depth) }
   return {
     ...(schema.type === undefined ? {} : { type: schema.type }),
-    ...(Array.isArray(schema.enum) && schema.enum.length <= 8 ? { enum: schema.enum } : {})
+    ...(Array.isArray(schema.enum) && depth > 0 ? { enum: schema.enum } : {})
   }
 }
 

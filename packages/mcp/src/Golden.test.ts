@@ -1,0 +1,63 @@
+/** What callers are told must not change by accident. `UPDATE=1` writes both files anew. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "vitest"
+import { allTools } from "./Catalog.ts"
+import { listed } from "./Server.ts"
+import { renderTools } from "./ToolsPage.ts"
+
+const agents = allTools.filter((tool) => tool.toolset === "deploy")
+
+const same = (path: string, text: string) => {
+  const file = fileURLToPath(new URL(path, import.meta.url))
+  if (process.env.UPDATE === "1") {
+    mkdirSync(new URL(".", new URL(path, import.meta.url)), { recursive: true })
+    writeFileSync(file, text)
+  }
+  assert.strictEqual(text, readFileSync(file, "utf8"), "stale: run the test again with UPDATE=1")
+}
+
+describe("what callers are told", () => {
+  it("tools/list is as it was", () => {
+    same("testing/tools-list.json", `${JSON.stringify({ tools: agents.map(listed) }, null, 2)}\n`)
+  })
+
+  it("TOOLS.md is up to date", () => {
+    same("../TOOLS.md", renderTools())
+  })
+
+  it("the list costs an agent at most 6,000 tokens", () => {
+    // 3.5 characters a token is more than JSON really takes.
+    const tokens = JSON.stringify({ tools: agents.map(listed) }).length / 3.5
+    assert.isBelow(tokens, 6000)
+  })
+
+  it("every tool has a clean name and every argument a description", () => {
+    for (const tool of allTools) {
+      assert.match(tool.name, /^[a-z][a-z0-9_]{0,39}$/)
+      for (const [name, schema] of Object.entries(tool.inputSchema.properties)) {
+        assert.isString(schema.description, `${tool.name}.${name}`)
+      }
+      assert.isFalse(tool.inputSchema.additionalProperties)
+    }
+  })
+
+  it("has exactly the tools that are promised", () => {
+    assert.deepStrictEqual(
+      agents.map(({ name }) => name),
+      [
+        "whoami",
+        "create_repo",
+        "get_git_token",
+        "create_service",
+        "list_services",
+        "get_service",
+        "redeploy_service",
+        "delete_service",
+        "list_deployments",
+        "wait_for_deployment",
+        "get_logs"
+      ]
+    )
+  })
+})
