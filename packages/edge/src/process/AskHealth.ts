@@ -1,0 +1,69 @@
+/** One question over HTTP whether a process is ready for visitors. */
+import { request } from "node:http"
+import type { Endpoint } from "./Processes.ts"
+
+export interface HealthAnswer {
+  readonly healthy: boolean
+  /** Such as `answered 503`. */
+  readonly summary: string
+  /** What it said, or why nothing came. */
+  readonly evidence: ReadonlyArray<string>
+}
+
+/** An answer may take this long, so that one lost question does not use up the whole time. */
+const patienceMs = 5000
+const excerptLength = 500
+
+export const askHealth = (
+  endpoint: Endpoint,
+  healthPath: string | null,
+  deadline: number,
+  signal: AbortSignal
+): Promise<HealthAnswer> =>
+  new Promise((resolve) => {
+    const limit = healthPath === null ? 500 : 400
+    const timeout = Math.max(250, Math.min(patienceMs, deadline - Date.now()))
+    const none = (error: Error) =>
+      resolve({
+        healthy: false,
+        summary: error.name === "TimeoutError" ? "no answer in time" : "the answer broke off",
+        evidence: [error.message]
+      })
+    const question = request(
+      {
+        ...endpoint,
+        path: healthPath ?? "/",
+        agent: false,
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
+        headers: { host: "localhost", "user-agent": "deploy-mcp-health", accept: "*/*" }
+      },
+      (answer) => {
+        const status = answer.statusCode ?? 0
+        const summary = `answered ${status}`
+        if (status < limit) {
+          resolve({ healthy: true, summary, evidence: [] })
+          // Enough is known: a page that never ends must not keep the connection.
+          answer.destroy()
+          return
+        }
+        let text = ""
+        const done = () =>
+          resolve({
+            healthy: false,
+            summary,
+            evidence: [summary, ...text.slice(0, excerptLength).split("\n").slice(0, 10)]
+          })
+        answer.setEncoding("utf8").on("data", (chunk: string) => {
+          text += chunk
+          if (text.length > excerptLength) answer.destroy()
+        })
+        answer.once("error", done)
+        answer.once("close", done)
+      }
+    )
+    question.on("error", (error) => {
+      const cause = error.cause
+      none(cause instanceof Error ? cause : error)
+    })
+    question.end()
+  })

@@ -1,0 +1,146 @@
+/**
+ * Watches a process that has just been started until it answers, wherever it really listens, or
+ * until its time is over.
+ */
+import { connect } from "node:net"
+import { setTimeout as pause } from "node:timers/promises"
+import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import { askHealth, type HealthAnswer } from "./AskHealth.ts"
+import type { Launched } from "./Launch.ts"
+import { type ListeningSocket, listeningSockets } from "./ListeningSockets.ts"
+import type { Endpoint } from "./Processes.ts"
+
+export type Outcome =
+  | { readonly endpoint: Endpoint; readonly failure: null }
+  | { readonly endpoint: null; readonly failure: ProcessFailure }
+
+/** A process that listens in the wrong place for this long has not just opened something else first. */
+const settledMs = 10_000
+/** Reading the kernel's tables costs more than knocking at a port. */
+const readEvery = 8
+
+/** Null: the signal ended it. */
+export const awaitHealthy = async (
+  run: Launched,
+  workload: ProcessWorkload,
+  signal: AbortSignal
+): Promise<Outcome | null> => {
+  const started = Date.now()
+  const deadline = started + workload.startTimeout
+  const seen = new Seen()
+  let health: HealthAnswer | null = null
+  let endpoint: Endpoint | null = null
+
+  for (let round = 1; !signal.aborted; round++) {
+    const expected = await knock(run, signal)
+    if (expected) endpoint = expected
+    else if (round % readEvery === 0 || Date.now() >= deadline) {
+      seen.update(await listeningSockets(run.pid, run.ownNetwork))
+      endpoint = workload.port === null ? elsewhere(run, seen) : null
+    }
+    if (endpoint) {
+      health = await askHealth(endpoint, workload.healthPath, deadline, signal)
+      if (health.healthy) return { endpoint, failure: null }
+    }
+    const late = Date.now() >= deadline
+    const wrong = seen.unchangedFor() >= settledMs && !endpoint && seen.sockets.length > 0
+    if (late || wrong) return { endpoint: null, failure: explain(run, workload, seen, health) }
+    await pause(pauseAfter(Date.now() - started, health), undefined, { signal }).catch(() => {})
+  }
+  return null
+}
+
+/** Often while most services start, then less and less often. */
+const pauseAfter = (elapsed: number, health: HealthAnswer | null): number => {
+  if (elapsed < 1000) return health ? 10 : 3
+  return elapsed < 5000 ? 25 : 100
+}
+
+class Seen {
+  sockets: ReadonlyArray<ListeningSocket> = []
+  #since = Date.now()
+  #before: ReadonlyArray<ListeningSocket> = []
+
+  update(sockets: ReadonlyArray<ListeningSocket>): void {
+    if (names(sockets) !== names(this.sockets)) this.#since = Date.now()
+    this.#before = this.sockets
+    this.sockets = sockets
+  }
+  unchangedFor(): number {
+    return Date.now() - this.#since
+  }
+  /** Listening in two readings in a row, so that PORT had its chance to come first. */
+  steady(): ReadonlyArray<ListeningSocket> {
+    return this.sockets.filter((one) => names(this.#before).includes(name(one)))
+  }
+}
+
+const name = (socket: ListeningSocket): string => `${socket.inode}:${socket.port}`
+const names = (sockets: ReadonlyArray<ListeningSocket>): string =>
+  sockets.map(name).sort().join(" ")
+
+/** PORT itself. In the host's network a stranger may hold it, so its owner is looked up too. */
+const knock = async (run: Launched, signal: AbortSignal): Promise<Endpoint | null> => {
+  const endpoint = { host: run.host, port: run.port }
+  if (!(await connects(endpoint, signal))) return null
+  if (run.ownNetwork) return endpoint
+  const own = await listeningSockets(run.pid, false)
+  return own.some((socket) => socket.port === run.port) ? endpoint : null
+}
+
+const connects = (endpoint: Endpoint, signal: AbortSignal): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ ...endpoint, timeout: 1000 })
+    const end = (open: boolean) => {
+      signal.removeEventListener("abort", stop)
+      socket.destroy()
+      resolve(open)
+    }
+    const stop = () => end(false)
+    signal.addEventListener("abort", stop, { once: true })
+    socket.once("connect", () => end(true))
+    socket.once("timeout", stop)
+    socket.once("error", stop)
+  })
+
+/** Another port than was asked for: fine, as long as nobody depends on the one that was. */
+const elsewhere = (run: Launched, seen: Seen): Endpoint | null => {
+  const open = seen.steady().filter((socket) => reachable(run, socket))
+  const socket = open.find(({ port }) => port === run.port) ?? open[0]
+  if (!socket) return null
+  const host = !run.ownNetwork && socket.family === 6 && socket.loopback ? "::1" : run.host
+  return { host, port: socket.port }
+}
+
+const reachable = (run: Launched, socket: ListeningSocket): boolean =>
+  !run.ownNetwork || !socket.loopback
+
+const explain = (
+  run: Launched,
+  workload: ProcessWorkload,
+  seen: Seen,
+  health: HealthAnswer | null
+): ProcessFailure => {
+  const seconds = Math.round(workload.startTimeout / 100) / 10
+  const [open] = seen.sockets.filter((socket) => reachable(run, socket))
+  const [closed] = seen.sockets
+  if (health) {
+    const path = workload.healthPath ?? "/"
+    return {
+      code: "unhealthy",
+      cause: `${path} gave no good answer within ${seconds} s: ${health.summary}.`,
+      evidence: health.evidence,
+      port: null
+    }
+  }
+  if (open && open.port !== run.port) {
+    const cause = `It listens on port ${open.port}, not on port ${run.port}.`
+    return { code: "wrong_port", cause, evidence: [], port: open.port }
+  }
+  if (closed && !reachable(run, closed)) {
+    const cause = `It listens on port ${closed.port}, but only on the loopback address.`
+    return { code: "loopback_only", cause, evidence: [], port: closed.port }
+  }
+  const cause = `It listened on no port within ${seconds} s; PORT was ${run.port}.`
+  return { code: "no_port", cause, evidence: [], port: null }
+}

@@ -1,0 +1,68 @@
+/** One run of a service, from its start to its last process, however this machine starts it. */
+import type { ChildProcess } from "node:child_process"
+import { setTimeout as pause } from "node:timers/promises"
+import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import { serviceProcesses, signalProcess } from "./ProcessTree.ts"
+
+export interface LaunchRequest {
+  readonly tenant: number
+  readonly workload: ProcessWorkload
+  readonly variables: Readonly<Record<string, string>>
+  readonly onLine: (stream: "stdout" | "stderr" | "platform", text: string) => void
+}
+
+export interface Launched {
+  /** On the host: the outermost process of it. */
+  readonly pid: number
+  /** Where its ports are reached. */
+  readonly host: string
+  /** Nothing else listens there. */
+  readonly ownNetwork: boolean
+  /** What PORT says. */
+  readonly port: number
+  /** When it has ended and all that it printed was read. */
+  readonly exited: Promise<Exit>
+  /** SIGTERM to the service itself. False: nobody is there to hear it. */
+  readonly terminate: () => Promise<boolean>
+  /** Kills what still runs; resolves when nothing is left. May be called twice. */
+  readonly remove: () => Promise<void>
+}
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly outOfMemory: boolean
+  /** False: it ended before the tenant's command line was reached. */
+  readonly started: boolean
+}
+
+/** May reject with a `LaunchError`: nothing was started and nothing is left. */
+export type Launch = (request: LaunchRequest) => Promise<Launched>
+
+/** Told to people: says what was asked for that can't be had. */
+export class LaunchError extends Error {}
+
+/** `settle` is called when the outermost process is gone, and kills what it left behind. */
+export const watchExit = (
+  child: ChildProcess,
+  settle: () => Promise<Pick<Exit, "outOfMemory" | "started">>
+): Promise<Exit> =>
+  new Promise((resolve) => {
+    const closed = new Promise<void>((done) => child.once("close", () => done()))
+    const ended = async (code: number | null, signal: NodeJS.Signals | null) => {
+      const more = await settle()
+      // A process that left the group can hold its output open for ever.
+      await Promise.race([closed, pause(1000)])
+      resolve({ code, signal, ...more })
+    }
+    if (child.exitCode !== null || child.signalCode !== null) {
+      void ended(child.exitCode, child.signalCode)
+    } else child.once("exit", (code, signal) => void ended(code, signal))
+  })
+
+export const terminateService = async (service: number | undefined): Promise<boolean> => {
+  if (service === undefined) return false
+  const heard = await serviceProcesses(service)
+  for (const pid of heard) signalProcess(pid, "SIGTERM")
+  return heard.length > 0
+}

@@ -1,0 +1,230 @@
+/** Starts a process in the host's network: without being root, or where slots can't be made. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { chown, mkdir, mkdtemp, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import type { Writable } from "node:stream"
+import { environmentOf } from "./Environment.ts"
+import { freePort } from "./FreePort.ts"
+import {
+  type Launch,
+  LaunchError,
+  type Launched,
+  type LaunchRequest,
+  terminateService,
+  watchExit
+} from "./Launch.ts"
+import { firstUser } from "./LaunchInSlot.ts"
+import { type Machine, serviceHome } from "./Machine.ts"
+import { readLines } from "./OutputLines.ts"
+import { forgetProcess, killRecorded, marker, recordProcess } from "./PidRecords.ts"
+import { childrenOf, signalProcess } from "./ProcessTree.ts"
+import { minimalEnvironment } from "./Program.ts"
+import { sandboxArguments } from "./Sandbox.ts"
+import { insideSandbox } from "./SlotScript.ts"
+import { findToolchain } from "./Toolchain.ts"
+
+export const launchDirect =
+  (machine: Machine): Launch =>
+  async (request) => {
+    const { directory, path } = request.workload
+    const found = await stat(directory).catch(() => null)
+    if (!found?.isDirectory()) throw new LaunchError("The built files are missing on this node.")
+    const port = request.workload.port ?? (await freePort())
+    const toolchain = await findToolchain({ path, directory, home: machine.home })
+    for (const name of toolchain.refused) {
+      request.onLine("platform", `${name} is left out of PATH: it holds the platform's home.`)
+    }
+    return machine.bwrap && !machine.root
+      ? launchSandbox(machine, machine.bwrap, request, port, toolchain)
+      : launchPlain(machine, request, port, toolchain)
+  }
+
+type Binds = Awaited<ReturnType<typeof findToolchain>>
+
+const launchSandbox = async (
+  machine: Machine,
+  bwrap: string,
+  request: LaunchRequest,
+  port: number,
+  toolchain: Binds
+): Promise<Launched> => {
+  const args = await sandboxArguments({
+    app: request.workload.directory,
+    etc: join(machine.files, "etc"),
+    toolchain: toolchain.binds,
+    home: serviceHome,
+    memory: request.workload.memory,
+    variables: {
+      ...environmentOf({
+        port,
+        home: serviceHome,
+        temporary: "/tmp",
+        path: toolchain.path,
+        variables: request.variables
+      }),
+      DEPLOY_MCP_START: request.workload.start
+    }
+  })
+  const [file, ...rest] = limited(machine, request, [
+    bwrap,
+    ...["--args", "4", "--info-fd", "3", "--", "/bin/sh", "-c", insideSandbox]
+  ])
+  const child = spawn(file, rest, {
+    cwd: "/",
+    env: minimalEnvironment,
+    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    detached: true
+  })
+  const inside = firstInside(child)
+  const input = child.stdio[4]
+  if (isWritable(input)) {
+    input.on("error", () => {})
+    input.end(args.map((arg) => `${arg}\0`).join(""))
+  }
+  return follow(child, request, port, {
+    inside,
+    service: async (first) => (await childrenOf(first))[0],
+    killRest: async () => {
+      const first = await inside
+      if (first !== null) signalProcess(first, "SIGKILL")
+    },
+    forget: async () => {}
+  })
+}
+
+const launchPlain = async (
+  machine: Machine,
+  request: LaunchRequest,
+  port: number,
+  toolchain: Binds
+): Promise<Launched> => {
+  const { directory, start } = request.workload
+  const own = machine.root && (await everybodyReaches(directory))
+  const user = own ? { uid: firstUser + request.tenant, gid: firstUser + request.tenant } : {}
+  if (machine.root && !own) {
+    request.onLine("platform", "Runs as the platform's own user: others can't reach its files.")
+  }
+  const work = await mkdtemp(join(tmpdir(), workPrefix(machine.homeId)))
+  const places = { home: join(work, "home"), temporary: join(work, "tmp") }
+  for (const path of [places.home, places.temporary]) await mkdir(path)
+  if (user.uid !== undefined) {
+    for (const path of [work, places.home, places.temporary]) await chown(path, user.uid, user.gid)
+  }
+  const path = toolchain.path.map((name) =>
+    name === "/app" || name.startsWith("/app/") ? directory + name.slice("/app".length) : name
+  )
+  const [file, ...rest] = limited(machine, request, ["/bin/sh", "-c", start])
+  const child = spawn(file, rest, {
+    ...user,
+    cwd: directory,
+    env: {
+      ...environmentOf({ port, ...places, path, variables: request.variables }),
+      ...marker(machine.homeId)
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true
+  })
+  const pid = child.pid ?? 0
+  const recorded = child.pid === undefined ? Promise.resolve() : recordProcess(machine, pid)
+  return follow(child, request, port, {
+    inside: Promise.resolve(child.pid ?? null),
+    service: async (first) => first,
+    killRest: async () => {
+      await recorded
+      await killRecorded(machine, pid)
+    },
+    forget: async () => {
+      await forgetProcess(machine, pid)
+      await rm(work, { recursive: true, force: true })
+    }
+  })
+}
+
+/** Directories for HOME and TMPDIR, to be removed with their process. */
+export const workPrefix = (homeId: string): string => `deploy-mcp-work-${homeId}-`
+
+interface Parts {
+  /** The first process inside; null: there never was one. */
+  readonly inside: Promise<number | null>
+  readonly service: (inside: number) => Promise<number | undefined>
+  readonly killRest: () => Promise<void>
+  readonly forget: () => Promise<void>
+}
+
+const follow = async (
+  child: ChildProcess,
+  request: LaunchRequest,
+  port: number,
+  parts: Parts
+): Promise<Launched> => {
+  if (child.stdout) readLines(child.stdout, (line) => request.onLine("stdout", line))
+  if (child.stderr) readLines(child.stderr, (line) => request.onLine("stderr", line))
+  const pid = child.pid
+  if (pid === undefined) {
+    const error = await new Promise<Error>((failed) => child.once("error", failed))
+    await parts.forget()
+    throw new LaunchError(`It could not be started: ${error.message}.`)
+  }
+  const exited = watchExit(child, async () => {
+    await parts.killRest()
+    return { outOfMemory: false, started: (await parts.inside) !== null }
+  })
+  const terminate = async () => {
+    const first = await parts.inside
+    return first === null ? false : terminateService(await parts.service(first))
+  }
+  const remove = async () => {
+    if (child.exitCode === null && child.signalCode === null) signalProcess(pid, "SIGKILL")
+    await parts.killRest()
+    await exited
+    await parts.forget()
+  }
+  return { pid, host: "127.0.0.1", ownNetwork: false, port, exited, terminate, remove }
+}
+
+/** The least that a runtime needs to load at all. */
+const leastData = 192
+
+/**
+ * What a process may allocate, without control groups. Address space can't be limited instead:
+ * runtimes reserve far more of it than they use.
+ */
+const limited = (
+  machine: Machine,
+  request: LaunchRequest,
+  command: readonly [string, ...Array<string>]
+): readonly [string, ...Array<string>] =>
+  machine.prlimit
+    ? [
+        machine.prlimit,
+        `--data=${Math.max(leastData, request.workload.memory) * 1024 * 1024}`,
+        "--",
+        ...command
+      ]
+    : command
+
+const firstInside = (child: ChildProcess): Promise<number | null> =>
+  new Promise((found) => {
+    const status = child.stdio[3]
+    if (!status) return found(null)
+    let told = ""
+    status.on("data", (chunk: Buffer) => {
+      told += chunk.toString()
+      const pid = /"child-pid": (\d+)/.exec(told)?.[1]
+      if (pid !== undefined) found(Number(pid))
+    })
+    status.once("close", () => found(null))
+    status.on("error", () => found(null))
+  })
+
+const isWritable = (stream: unknown): stream is Writable =>
+  typeof stream === "object" && stream !== null && "write" in stream && "end" in stream
+
+const everybodyReaches = async (directory: string): Promise<boolean> => {
+  for (let at = directory; ; at = dirname(at)) {
+    const found = await stat(at).catch(() => null)
+    if (!found || (found.mode & 0o001) === 0) return false
+    if (at === "/") return true
+  }
+}

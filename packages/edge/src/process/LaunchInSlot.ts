@@ -1,0 +1,159 @@
+/** Starts a process as its owner's own user inside a prepared slot. For an edge that is root. */
+import { stat } from "node:fs/promises"
+import { limitControlGroup, outOfMemoryKills, thaw } from "./ControlGroup.ts"
+import { environmentOf, shellAssignments, shellQuote } from "./Environment.ts"
+import { freePort } from "./FreePort.ts"
+import {
+  type Launch,
+  LaunchError,
+  type Launched,
+  type LaunchRequest,
+  terminateService,
+  watchExit
+} from "./Launch.ts"
+import { type Machine, type SlotTools, serviceHome } from "./Machine.ts"
+import { readLines } from "./OutputLines.ts"
+import { forgetProcess, killRecorded, marker, recordProcess } from "./PidRecords.ts"
+import { childrenOf } from "./ProcessTree.ts"
+import { sandboxArguments } from "./Sandbox.ts"
+import type { Slot } from "./Slot.ts"
+import type { SlotPool } from "./SlotPool.ts"
+import { findToolchain } from "./Toolchain.ts"
+
+/** Host users of owners: 200000 and up, which no distribution gives out. */
+export const firstUser = 200_000
+
+export const launchInSlot =
+  (machine: Machine, tools: SlotTools, pool: SlotPool): Launch =>
+  async (request) => {
+    const { directory, path } = request.workload
+    const [slot, toolchain] = await Promise.all([
+      pool.take(),
+      findToolchain({ path, directory, home: machine.home })
+    ])
+    try {
+      for (const name of toolchain.refused) {
+        request.onLine("platform", `${name} is left out of PATH: it holds the platform's home.`)
+      }
+      const found = await stat(directory).catch(() => null)
+      if (!found?.isDirectory()) throw new LaunchError("The built files are missing on this node.")
+      if ((found.mode & 0o005) !== 0o005) {
+        throw new LaunchError("The built files can't be read by the service's own user.")
+      }
+      if (slot.group) await limitControlGroup(slot.group, request.workload)
+      const port = request.workload.port ?? (slot.network ? 8080 : await freePort())
+      const staged = (index: number) => `${tools.stage}/${index}`
+      const inside = machine.bwrap
+        ? await sandboxInput(tools, request, port, toolchain, staged)
+        : plainInput(machine, tools, request, port, toolchain, staged)
+      const lines = [
+        String(firstUser + request.tenant),
+        String(request.workload.memory),
+        directory,
+        ...toolchain.binds.map((bind) => bind.source),
+        ""
+      ]
+      if (lines.some((line) => line.includes("\n"))) {
+        throw new LaunchError("The names of directories can't contain line breaks.")
+      }
+      const launched = follow(machine, slot, request, port)
+      slot.shell.input.end(`${lines.join("\n")}\n${inside}`)
+      return launched
+    } catch (error) {
+      await slot.remove()
+      throw error
+    }
+  }
+
+type Binds = Awaited<ReturnType<typeof findToolchain>>
+
+const sandboxInput = async (
+  tools: SlotTools,
+  request: LaunchRequest,
+  port: number,
+  toolchain: Binds,
+  staged: (index: number) => string
+): Promise<string> => {
+  const args = await sandboxArguments({
+    app: staged(0),
+    etc: `${tools.stage}/etc`,
+    toolchain: toolchain.binds.map(({ target }, index) => ({ source: staged(index + 1), target })),
+    home: serviceHome,
+    memory: request.workload.memory,
+    variables: {
+      ...environmentOf({
+        port,
+        home: serviceHome,
+        temporary: "/tmp",
+        path: toolchain.path,
+        variables: request.variables
+      }),
+      DEPLOY_MCP_START: request.workload.start
+    }
+  })
+  return args.map((arg) => `${arg}\0`).join("")
+}
+
+/** Without a sandbox there is one tree for all: directories are called what the slot calls them. */
+const plainInput = (
+  machine: Machine,
+  tools: SlotTools,
+  request: LaunchRequest,
+  port: number,
+  toolchain: Binds,
+  staged: (index: number) => string
+): string => {
+  const place = (directory: string): string => {
+    const index = toolchain.binds.findIndex((bind) => `${directory}/`.startsWith(`${bind.target}/`))
+    const bind = toolchain.binds[index]
+    if (bind) return staged(index + 1) + directory.slice(bind.target.length)
+    return directory.startsWith("/app") ? staged(0) + directory.slice("/app".length) : directory
+  }
+  const variables = environmentOf({
+    port,
+    home: `${tools.stage}/home`,
+    temporary: "/tmp",
+    path: toolchain.path.map(place),
+    variables: request.variables
+  })
+  return `${shellAssignments({ ...variables, ...marker(machine.homeId) })}start=${shellQuote(
+    request.workload.start
+  )}\n`
+}
+
+const follow = (machine: Machine, slot: Slot, request: LaunchRequest, port: number): Launched => {
+  const { child, inside, pid, stderr, stdout } = slot.shell
+  readLines(stdout, (line) => request.onLine("stdout", line))
+  readLines(stderr, (line) => request.onLine("stderr", line))
+  const recorded = machine.bwrap ? Promise.resolve() : recordProcess(machine, pid)
+  const killRest = async () => {
+    await recorded
+    if (!machine.bwrap) await killRecorded(machine, pid)
+  }
+  const exited = watchExit(child, async () => {
+    const killed = slot.group ? await outOfMemoryKills(slot.group) : 0
+    await killRest()
+    return { outOfMemory: killed > 0, started: (await inside) !== null }
+  })
+  const terminate = async () => {
+    if (slot.group) await thaw(slot.group)
+    const first = await inside
+    if (first === null) return false
+    return terminateService(machine.bwrap ? (await childrenOf(first))[0] : first)
+  }
+  const remove = async () => {
+    await slot.remove()
+    await killRest()
+    await exited
+    await forgetProcess(machine, pid)
+  }
+  return {
+    pid,
+    host: slot.network?.address ?? "127.0.0.1",
+    ownNetwork: slot.network !== null,
+    port,
+    exited,
+    terminate,
+    remove
+  }
+}

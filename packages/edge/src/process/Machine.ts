@@ -1,0 +1,114 @@
+/** What this machine allows, probed once: the strongest fence that really works is used. */
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
+import { fence, type NetworkTools } from "./Network.ts"
+import { findProgram, runProgram } from "./Program.ts"
+import { smokeArguments } from "./Sandbox.ts"
+
+export interface Machine {
+  readonly home: string
+  readonly homeId: string
+  readonly root: boolean
+  /** Null: no sandbox. */
+  readonly bwrap: string | null
+  readonly prlimit: string | null
+  /** What slots are made with; null: processes are started directly. */
+  readonly slots: SlotTools | null
+  readonly controlGroups: ControlGroups | null
+  /** Holds `etc/` and the fence; readable by anybody who can reach it. */
+  readonly files: string
+  /** Sentences about what is missing and why. */
+  readonly notes: ReadonlyArray<string>
+}
+
+export interface SlotTools {
+  readonly nsenter: string
+  readonly unshare: string
+  /** A directory of the host that slots cover with mounts of their own. */
+  readonly stage: string
+  readonly network: NetworkTools | null
+  readonly nft: string | null
+}
+
+export const probeMachine = async (home: string, homeId: string): Promise<Machine> => {
+  const notes: Array<string> = []
+  const root = process.getuid?.() === 0
+  const [ip, nsenter, unshare, mount, setpriv, nft, bwrap, prlimit] = await Promise.all([
+    findProgram("ip"),
+    findProgram("nsenter"),
+    findProgram("unshare"),
+    findProgram("mount"),
+    findProgram("setpriv"),
+    findProgram("nft"),
+    findProgram("bwrap"),
+    findProgram("prlimit")
+  ])
+  const controlGroups = root ? await findControlGroups() : null
+  const files = join(home, "run", "processes")
+  await writeFiles(files)
+
+  let slots: SlotTools | null = null
+  if (root && nsenter && unshare && mount && setpriv) {
+    const network = ip ? { ip, nsenter } : null
+    const stage = await findStage(home, network !== null)
+    if (stage) slots = { nsenter, unshare, stage, network, nft }
+  }
+  const sandbox = bwrap ? await sandboxWorks(bwrap, notes) : null
+  if (!bwrap) notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")
+  return {
+    home,
+    homeId,
+    root,
+    bwrap: sandbox,
+    prlimit,
+    slots,
+    controlGroups,
+    files,
+    notes
+  }
+}
+
+/** Small files that programs look for in `/etc`: without them `localhost` has no address. */
+const writeFiles = async (files: string): Promise<void> => {
+  const etc = join(files, "etc")
+  await mkdir(etc, { recursive: true, mode: 0o755 })
+  const resolver = (await readFile("/etc/resolv.conf", "utf8").catch(() => ""))
+    .split("\n")
+    .filter((line) => /^(nameserver|search|options) [\w.:% -]+$/.test(line))
+  const texts = {
+    "etc/passwd": `root:x:0:0:root:/root:/bin/sh\nservice:x:65534:65534:service:${serviceHome}:/bin/sh\n`,
+    "etc/group": "root:x:0:\nservice:x:65534:\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "etc/resolv.conf": `${resolver.join("\n")}\n`,
+    "fence.nft": fence
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    await writeFile(join(files, name), text)
+    // Whatever mask the edge was started with.
+    await chmod(join(files, name), 0o644)
+  }
+  await chmod(etc, 0o755)
+}
+
+/** HOME inside of the sandbox. */
+export const serviceHome = "/home/service"
+
+/** `/run/netns` is ours to cover where namespaces are used; elsewhere one that holds no home. */
+const findStage = async (home: string, networks: boolean): Promise<string | null> => {
+  if (networks) await mkdir("/run/netns", { recursive: true })
+  for (const path of ["/run/netns", "/mnt", "/media", "/srv"]) {
+    const found = await stat(path).catch(() => null)
+    if (found?.isDirectory() && !`${home}/`.startsWith(`${path}/`)) return path
+  }
+  return null
+}
+
+const sandboxWorks = async (bwrap: string, notes: Array<string>): Promise<string | null> => {
+  const result = await runProgram(bwrap, [...smokeArguments, "--", "/bin/sh", "-c", "exit 0"])
+  if (result.code === 0) return bwrap
+  const words = result.stderr.trim().split("\n").at(-1) ?? ""
+  notes.push(`Processes are not sandboxed: bubblewrap does not work here (${words}).`)
+  return null
+}

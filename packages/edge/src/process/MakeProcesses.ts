@@ -1,0 +1,106 @@
+/** Runs processes behind the strongest fence that this machine allows, and says which one that is. */
+import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Launch } from "./Launch.ts"
+import { launchDirect } from "./LaunchDirect.ts"
+import { launchInSlot } from "./LaunchInSlot.ts"
+import { type Machine, probeMachine } from "./Machine.ts"
+import type { Processes, ProcessesOptions, RunningProcess } from "./Processes.ts"
+import { reap } from "./Reap.ts"
+import { makeSlotPool, type SlotPool } from "./SlotPool.ts"
+import { type Backoff, defaultBackoff, supervise } from "./Supervise.ts"
+
+/** What services get to end by themselves when the edge ends, in milliseconds. */
+const closeGraceMs = 2000
+
+/** Kills what an earlier edge of this home left, before anything is started. */
+export const makeProcesses = async (
+  options: ProcessesOptions,
+  backoff: Backoff = defaultBackoff
+): Promise<Processes> => {
+  const probed = await probeMachine(options.home, options.homeId)
+  await reap(probed)
+  const { launch, machine, pool } = await chooseLaunch(probed)
+  const running = new Set<RunningProcess>()
+  let closing: Promise<void> | null = null
+
+  const close = async () => {
+    await Promise.all([...running].map((one) => one.stop(closeGraceMs)))
+    await pool?.close()
+  }
+  return {
+    isolation: isolationOf(machine, pool),
+    start: (request) => {
+      if (closing) throw new Error("the edge is ending")
+      const one = supervise(
+        {
+          ...request,
+          onState: (state) => {
+            if (state.state === "failed" || state.state === "stopped") running.delete(one)
+            request.onState(state)
+          }
+        },
+        launch,
+        backoff
+      )
+      running.add(one)
+      return one
+    },
+    close: () => {
+      closing ??= close()
+      return closing
+    }
+  }
+}
+
+interface Choice {
+  readonly machine: Machine
+  readonly launch: Launch
+  readonly pool: SlotPool | null
+}
+
+/** What the probes can't tell is tried: the first slot shows what really works. */
+const chooseLaunch = async (machine: Machine): Promise<Choice> => {
+  if (!machine.slots) return { machine, launch: launchDirect(machine), pool: null }
+  try {
+    const pool = await makeSlotPool(machine, machine.slots)
+    return { machine, pool, launch: launchInSlot(machine, machine.slots, pool) }
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error)
+    const note = machine.slots.network
+      ? `No network of their own for processes: ${words}.`
+      : `No users of their own for owners: ${words}.`
+    const slots = machine.slots.network ? { ...machine.slots, network: null } : null
+    return chooseLaunch({ ...machine, slots, notes: [...machine.notes, note] })
+  }
+}
+
+const isolationOf = (machine: Machine, pool: SlotPool | null): Isolation => {
+  const network = pool?.network ?? false
+  const sandboxed = machine.bwrap !== null && (pool !== null || !machine.root)
+  const roots = pool ? machine.controlGroups?.roots : undefined
+  const limits = {
+    memory: roots?.has("memory") ?? false,
+    cpu: roots?.has("cpu") ?? false,
+    pids: roots?.has("pids") ?? false
+  }
+  const notes = [...machine.notes]
+  if (!machine.root)
+    notes.push("The platform does not run as root: no network and no user for each process.")
+  if (!network)
+    notes.push("Processes share the host's network: they reach whatever the host reaches.")
+  else if (machine.slots?.nft) notes.push("Processes can't call out to the internet yet.")
+  else notes.push("nft is missing: processes reach what listens on all addresses of this host.")
+  if (!limits.memory) {
+    notes.push(
+      machine.prlimit
+        ? "Memory is limited only roughly, for each single process (prlimit), not for a service."
+        : "Memory is not limited."
+    )
+  }
+  if (!limits.cpu || !limits.pids) notes.push("Cpu and number of processes are not limited.")
+  if (!sandboxed && !pool) notes.push("Nothing keeps a process from changing its own files.")
+  if (!sandboxed && machine.root && !pool) {
+    notes.push("A process whose files are not open to everybody runs as the platform's own user.")
+  }
+  return { level: sandboxed ? "bubblewrap" : "plain", network, limits, notes }
+}

@@ -1,0 +1,92 @@
+/** What `/proc` says about processes: who descends from whom, and who is really who. */
+import { readdir, readFile, readlink } from "node:fs/promises"
+
+export interface ProcessStatus {
+  readonly pid: number
+  readonly name: string
+  /** One letter; `Z` is a zombie: dead, although `kill -0` succeeds. */
+  readonly state: string
+  readonly parent: number
+  readonly session: number
+  /** Clock ticks since boot: with the pid it names a process for good. */
+  readonly startTime: string
+}
+
+export const processStatus = async (pid: number): Promise<ProcessStatus | null> => {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null)
+  if (text === null) return null
+  // The name stands in parentheses and may hold both spaces and parentheses.
+  const end = text.lastIndexOf(")")
+  const rest = text.slice(end + 2).split(" ")
+  return {
+    pid,
+    name: text.slice(text.indexOf("(") + 1, end),
+    state: rest[0] ?? "",
+    parent: Number(rest[1]),
+    session: Number(rest[3]),
+    startTime: rest[19] ?? ""
+  }
+}
+
+export const childrenOf = async (pid: number): Promise<ReadonlyArray<number>> => {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => null)
+  if (text !== null) return text.split(" ").filter(Boolean).map(Number)
+  const all = await allProcesses()
+  return all.filter((status) => status.parent === pid).map((status) => status.pid)
+}
+
+export const allProcesses = async (): Promise<ReadonlyArray<ProcessStatus>> => {
+  const names = await readdir("/proc")
+  const found = await Promise.all(
+    names.filter((name) => /^\d+$/.test(name)).map((name) => processStatus(Number(name)))
+  )
+  return found.filter((status) => status !== null)
+}
+
+/** The process itself first, then everything below it. */
+export const treeOf = async (pid: number): Promise<ReadonlyArray<number>> => {
+  const tree = [pid]
+  for (let index = 0; index < tree.length; index++) {
+    const at = tree[index]
+    if (at !== undefined) tree.push(...(await childrenOf(at)))
+  }
+  return tree
+}
+
+const shells = new Set(["sh", "dash", "bash", "ash", "busybox"])
+
+/**
+ * The processes that should hear SIGTERM: a shell that waits for its children would die at once
+ * and take them along before they could finish, so they hear it in its place.
+ */
+export const serviceProcesses = async (pid: number): Promise<ReadonlyArray<number>> => {
+  const status = await processStatus(pid)
+  if (status === null || !shells.has(status.name)) return [pid]
+  const children = await childrenOf(pid)
+  if (children.length === 0) return [pid]
+  return (await Promise.all(children.map(serviceProcesses))).flat()
+}
+
+/** Inodes of all sockets that a process tree holds open. */
+export const socketInodes = async (root: number): Promise<ReadonlySet<string>> => {
+  const inodes = new Set<string>()
+  for (const pid of await treeOf(root)) {
+    const names = await readdir(`/proc/${pid}/fd`).catch(() => [])
+    const links = await Promise.all(
+      names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => ""))
+    )
+    for (const link of links) {
+      const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]
+      if (inode !== undefined) inodes.add(inode)
+    }
+  }
+  return inodes
+}
+
+export const signalProcess = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile.
+  }
+}

@@ -1,0 +1,75 @@
+/** Keeps a few slots ready, so that making one is not part of a start. */
+import type { Machine, SlotTools } from "./Machine.ts"
+import { makeNursery } from "./Network.ts"
+import { runProgram } from "./Program.ts"
+import { makeSlot, type Slot } from "./Slot.ts"
+
+export interface SlotPool {
+  readonly network: boolean
+  readonly take: () => Promise<Slot>
+  readonly close: () => Promise<void>
+}
+
+const wanted = 2
+/** A start uses all cores for a moment; the next slot is made after that. */
+const refillAfterMs = 300
+
+/** Makes the first slot at once: an error says why slots don't work here. */
+export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<SlotPool> => {
+  const nursery = tools.network ? await makeNursery(tools.network, machine.homeId) : null
+  const removeNursery = async () => {
+    if (tools.network && nursery) await runProgram(tools.network.ip, ["netns", "del", nursery])
+  }
+  const making = new Set<Promise<Slot>>()
+  let closed = false
+  let timer: NodeJS.Timeout | null = null
+
+  const add = (): Promise<Slot> => {
+    const slot = makeSlot(machine, tools, nursery)
+    making.add(slot)
+    // The one that takes it learns of the failure; an untaken one is not offered.
+    slot.catch(() => making.delete(slot))
+    return slot
+  }
+  const refill = () => {
+    timer = null
+    // One by one: a burst of starts should not find its cores busy with slots.
+    if (!closed && making.size < wanted) add().then(refillLater, () => {})
+  }
+  const refillLater = () => {
+    if (closed || making.size >= wanted) return
+    timer ??= setTimeout(refill, refillAfterMs)
+    timer.unref()
+  }
+  const take = async (): Promise<Slot> => {
+    if (closed) throw new Error("the edge is ending")
+    const slot = making.values().next().value ?? add()
+    making.delete(slot)
+    refillLater()
+    const taken = await slot
+    if (taken.shell.child.exitCode === null && taken.shell.child.signalCode === null) return taken
+    await taken.remove()
+    return take()
+  }
+  const close = async () => {
+    closed = true
+    if (timer) clearTimeout(timer)
+    await Promise.all(
+      [...making].map((slot) =>
+        slot.then(
+          (made) => made.remove(),
+          () => {}
+        )
+      )
+    )
+    await removeNursery()
+  }
+  try {
+    await add()
+  } catch (error) {
+    await removeNursery()
+    throw error
+  }
+  refillLater()
+  return { network: nursery !== null, take, close }
+}

@@ -1,0 +1,66 @@
+/**
+ * The two constant scripts of a slot. They hold nothing of a tenant: what differs comes as
+ * arguments or on standard input, and is only ever used in quotes.
+ *
+ * A slot's shell waits as root inside the slot's namespaces and control groups. Its standard input
+ * ends when the edge dies, and then it ends too. File 3 is where it says `ready`, and where the
+ * sandbox later says which process is inside.
+ */
+
+/** Where a slot keeps mounts that only it sees. Covered by a file system of its own. */
+export const prepare = `
+set -eu
+stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8
+shift 8
+for procs do echo $$ >"$procs"; done
+if [ -n "$address" ]; then
+  echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+  printf 'link set lo up\\naddress add %s/31 dev eth0\\nlink set eth0 up\\n' "$address" | "$ip" -batch -
+  if [ -n "$nft" ]; then "$nft" -f "$files/fence.nft"; fi
+fi
+mount -t tmpfs -o mode=0711,size=1m,nosuid,nodev tmpfs "$stage"
+mkdir "$stage/etc"
+mount -o bind,ro "$files/etc" "$stage/etc"
+echo ready >&3
+IFS= read -r user || exit 0
+IFS= read -r size
+index=0
+while IFS= read -r source && [ -n "$source" ]; do
+  mkdir "$stage/$index"
+  mount -o bind,ro -- "$source" "$stage/$index"
+  index=$((index + 1))
+done
+`
+
+/** Goes on as the tenant's user inside bubblewrap. File 5 holds bubblewrap's arguments. */
+export const enterSandbox = `
+exec 5<&0 </dev/null
+exec setpriv --reuid "$user" --regid "$user" --clear-groups -- \\
+  "$bwrap" --args 5 --info-fd 3 -- /bin/sh -c "$inside"
+`
+
+/** Goes on as the tenant's user without a sandbox. File 5 holds variables as shell text. */
+export const enterPlain = `
+mkdir -m 0700 "$stage/home"
+mount -t tmpfs -o "mode=0700,uid=$user,gid=$user,size=$size"m,nosuid,nodev tmpfs "$stage/home"
+mount -t tmpfs -o mode=0700,ro tmpfs "$hidden"
+mount -t tmpfs -o "mode=1777,size=$size"m,nosuid,nodev tmpfs /tmp
+cd "$stage/0"
+echo '{ "child-pid": '$$' }' >&3
+exec 3>&- 5<&0 </dev/null
+exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \\
+  --inh-caps=-all --bounding-set=-all -- /bin/sh -c "$inside"
+`
+
+/** Runs inside bubblewrap: the command line stays out of what others see of bubblewrap. */
+export const insideSandbox = `start=$DEPLOY_MCP_START
+unset DEPLOY_MCP_START
+exec /bin/sh -c "$start"`
+
+/**
+ * Runs as the tenant's user: variables are taken over only here, since LD_PRELOAD and the like
+ * would otherwise act in a program of root.
+ */
+export const insidePlain = `eval "$(cat <&5)"
+exec 5<&-
+exec /bin/sh -c "$start"`

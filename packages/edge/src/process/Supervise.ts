@@ -1,0 +1,189 @@
+/** The life of one release's process: start, become healthy, be started again, stop. */
+import { setTimeout as pause } from "node:timers/promises"
+import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
+import { awaitHealthy } from "./AwaitHealthy.ts"
+import { evidenceLines, explainExit, takenPort } from "./ExplainExit.ts"
+import { type Launch, LaunchError, type Launched } from "./Launch.ts"
+import type { Endpoint, ProcessRequest, ProcessState, RunningProcess } from "./Processes.ts"
+
+/** Milliseconds. */
+export interface Backoff {
+  readonly first: number
+  readonly longest: number
+  /** Healthy for this long: earlier ends are forgotten. */
+  readonly stable: number
+}
+
+export const defaultBackoff: Backoff = { first: 100, longest: 30_000, stable: 60_000 }
+
+/** So many ends in a row are a loop. */
+const crashLoop = 5
+/** A port that was free when it was chosen can be taken before the service comes to it. */
+const portAttempts = 3
+
+export const supervise = (
+  request: ProcessRequest,
+  launch: Launch,
+  backoff: Backoff
+): RunningProcess => {
+  let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
+  let graceMs: number | null = null
+  const stopping = new AbortController()
+
+  const publish = (change: Partial<ProcessState>) => {
+    state = { ...state, ...change }
+    const now = state
+    queueMicrotask(() => request.onState(now))
+  }
+  const live = async () => {
+    let everHealthy = false
+    let ends = 0
+    for (;;) {
+      const end = await runOnce(
+        request,
+        launch,
+        stopping.signal,
+        () => graceMs ?? 0,
+        (endpoint) => {
+          everHealthy = true
+          publish({ state: "healthy", endpoint, failure: null })
+        }
+      )
+      if (stopping.signal.aborted) return publish({ state: "stopped", endpoint: null })
+      if (!everHealthy) return publish({ state: "failed", failure: end.failure })
+      ends = end.healthyMs >= backoff.stable ? 1 : ends + 1
+      const looping = ends >= crashLoop
+      const failure = looping ? inLoop(end.failure, ends) : end.failure
+      publish({ state: "starting", restarts: state.restarts + 1, endpoint: null, failure })
+      const wait = looping
+        ? backoff.longest
+        : Math.min(backoff.longest, backoff.first * 2 ** (ends - 1))
+      request.onLine("platform", `${failure.cause} Starting again in ${wait} ms.`)
+      await pause(wait, undefined, { signal: stopping.signal }).catch(() => {})
+      if (stopping.signal.aborted) return publish({ state: "stopped" })
+    }
+  }
+  // The caller holds nothing yet when the first line or state would come.
+  const life = Promise.resolve().then(live)
+  return {
+    get state() {
+      return state
+    },
+    stop: (grace) => {
+      graceMs ??= grace
+      stopping.abort()
+      return life
+    }
+  }
+}
+
+interface End {
+  readonly failure: ProcessFailure
+  /** How long it was healthy. */
+  readonly healthyMs: number
+}
+
+/** Resolves when nothing of this run is left. */
+const runOnce = async (
+  request: ProcessRequest,
+  launch: Launch,
+  stop: AbortSignal,
+  grace: () => number,
+  onHealthy: (endpoint: Endpoint) => void,
+  attempt = 1
+): Promise<End> => {
+  const { tenant, variables, workload } = request
+  const lines: Array<string> = []
+  const onLine: ProcessRequest["onLine"] = (stream, text) => {
+    if (stream !== "platform") lines.push(text)
+    if (lines.length > evidenceLines) lines.shift()
+    request.onLine(stream, text)
+  }
+  const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0 }
+  if (stop.aborted) return stopped
+  const run = await launch({ tenant, variables, workload, onLine }).catch((error: unknown) => error)
+  if (!isLaunched(run)) return { failure: notStarted(reason(run)), healthyMs: 0 }
+
+  const ended = run.exited.then((exit) => explainExit(exit, run, workload, lines))
+  const stopRequested = once(stop)
+  const watching = new AbortController()
+  const outcome = await Promise.race([
+    awaitHealthy(run, workload, watching.signal),
+    ended,
+    stopRequested
+  ])
+  watching.abort()
+  if (outcome === null || stop.aborted) {
+    await endGently(run, grace())
+    return stopped
+  }
+  if ("code" in outcome || outcome.failure) {
+    await run.remove()
+    const failure = "code" in outcome ? outcome : withOutput(outcome.failure, run, lines)
+    const unlucky = failure.code === "fixed_port" && failure.port === run.port
+    if (unlucky && workload.port === null && attempt < portAttempts) {
+      return runOnce(request, launch, stop, grace, onHealthy, attempt + 1)
+    }
+    return { failure, healthyMs: 0 }
+  }
+  const since = Date.now()
+  onHealthy(outcome.endpoint)
+  const failure = await Promise.race([ended, stopRequested])
+  await (failure ? run.remove() : endGently(run, grace()))
+  return { failure: failure ?? stopped.failure, healthyMs: Date.now() - since }
+}
+
+const isLaunched = (value: unknown): value is Launched =>
+  typeof value === "object" && value !== null && "exited" in value
+
+/** SIGTERM, some time, then SIGKILL for whatever is left. */
+const endGently = async (run: Launched, graceMs: number): Promise<void> => {
+  if (graceMs > 0 && (await run.terminate())) {
+    const over = new AbortController()
+    await Promise.race([
+      run.exited,
+      pause(graceMs, undefined, { signal: over.signal }).catch(() => {})
+    ])
+    over.abort()
+  }
+  await run.remove()
+}
+
+const once = (signal: AbortSignal): Promise<null> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve(null)
+    signal.addEventListener("abort", () => resolve(null), { once: true })
+  })
+
+const notStarted = (cause: string): ProcessFailure => ({
+  code: "start_failed",
+  cause,
+  evidence: [],
+  port: null
+})
+
+const reason = (error: unknown): string => {
+  if (error instanceof LaunchError) return error.message
+  const words = error instanceof Error ? error.message : String(error)
+  return `The node could not prepare a place for it: ${words}.`
+}
+
+/** What it printed explains best why it does not listen. */
+const withOutput = (
+  failure: ProcessFailure,
+  run: Launched,
+  lines: ReadonlyArray<string>
+): ProcessFailure => {
+  const evidence = failure.evidence.length > 0 ? failure.evidence : lines.slice(-evidenceLines)
+  const taken = run.ownNetwork ? null : takenPort(lines.join("\n"))
+  if (taken === null || failure.code === "unhealthy") return { ...failure, evidence }
+  const port = taken === 0 ? null : taken
+  const cause = `Port ${port ?? "it wants"} is taken by another process.`
+  return { code: "fixed_port", cause, evidence, port }
+}
+
+const inLoop = (last: ProcessFailure, ends: number): ProcessFailure => ({
+  ...last,
+  code: "crash_loop",
+  cause: `It ended ${ends} times in a row. The last time: ${last.cause}`
+})
