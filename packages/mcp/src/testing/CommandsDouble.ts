@@ -77,7 +77,7 @@ export interface Seen {
 export const nothingSeen = (): Seen => ({ created: [], removed: [], waiting: [], interrupted: [] })
 
 /**
- * Services: `web` exists; `slow` waits for ever; `broken` dies of a bug; `chatty` prints very much;
+ * Services: `web` exists; `slow` waits for ever and prints nothing; `broken` dies of a bug; `chatty` prints very much;
  * `many` has 60 deployments; anything else is not found.
  */
 export const layer = (seen: Seen = nothingSeen()) =>
@@ -186,7 +186,7 @@ const services = (seen: Seen) =>
       }),
     follow: ({ name }) =>
       Stream.concat(
-        Stream.fromIterable([line(0, "line 0"), line(1, "line 1")]),
+        Stream.fromIterable(name === "slow" ? [] : [line(0, "line 0"), line(1, "line 1")]),
         Stream.never.pipe(
           Stream.onStart(Effect.sync(() => void seen.waiting.push(name))),
           Stream.ensuring(Effect.sync(() => void seen.interrupted.push(name)))
