@@ -14,7 +14,10 @@ export interface Backend {
   readonly reportEnded: Effect.Effect<void>
   /** What the pusher's terminal shows. */
   readonly answer: Writable
-  /** Asks git to stop, which removes its locks and half-received objects; then insists. */
+  /**
+   * An early end of input makes git give up and tidy up by itself; a signal in the middle of work
+   * can leave a lock or half-received objects behind, so signals come after it.
+   */
   readonly stop: Effect.Effect<void>
 }
 
@@ -86,6 +89,9 @@ const open = (program: string, env: Record<string, string>) =>
           answer,
           gone: closed,
           stop: Effect.gen(function* () {
+            input.end()
+            answer.end()
+            yield* Effect.timeoutOption(closed, "500 millis")
             yield* kill("SIGTERM")
             yield* Effect.timeoutOption(closed, "2 seconds")
             yield* kill("SIGKILL")
