@@ -22,8 +22,11 @@ import { ServiceStore, variableContext } from "./store/ServiceStore.ts"
 export class Publisher extends Context.Service<
   Publisher,
   {
-    /** Sends a stage as rows have it now. Never fails: a node that is away gets it when it is back. */
-    readonly publish: (stage: StageId) => Effect.Effect<void>
+    /**
+     * Sends a stage as rows have it now; true when the node has accepted it. A node that is away gets
+     * it when it is back.
+     */
+    readonly publish: (stage: StageId) => Effect.Effect<boolean>
     /** The release's first observation that satisfies `wanted`. */
     readonly awaitRelease: (
       release: ReleaseId,
@@ -121,12 +124,15 @@ const make = Effect.gen(function* () {
 
   const publish = (stage: StageId) =>
     Effect.gen(function* () {
-      if (node === null) return
+      if (node === null) return false
       const { generation, spec } = yield* specOf(stage, node.nodeKey)
       yield* spec === null ? deploy.remove(stage, generation) : deploy.ensure(spec)
+      return true
     }).pipe(
       sending.withPermit,
-      Effect.catchTag("DeployError", (error) => Effect.logDebug("not published yet", error.reason))
+      Effect.catchTag("DeployError", (error) =>
+        Effect.as(Effect.logDebug("not published yet", error.reason), false)
+      )
     )
 
   const snapshot = (hello: EdgeHello) =>

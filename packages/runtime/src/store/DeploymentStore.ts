@@ -148,6 +148,13 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           return { id, created: true }
         }),
 
+        /** The newest deployment of each of these stages that has one. */
+        newestOf: (stages: ReadonlyArray<StageId>) =>
+          stages.length === 0
+            ? Effect.succeed([])
+            : Rows.all(DeploymentRow)(sql`${select} WHERE ${sql.in("deployments.stage_id", stages)}
+                AND deployments.number = stages.deployments`),
+
         byNumber: (owner: OwnerId, stage: StageId, number: number) =>
           Rows.first(DeploymentRow)(sql`${select} WHERE deployments.owner_id = ${owner}
             AND deployments.stage_id = ${stage} AND deployments.number = ${number}`),

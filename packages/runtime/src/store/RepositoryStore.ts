@@ -56,9 +56,14 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
             sql`SELECT * FROM repositories WHERE owner_id = ${owner} AND id = ${id}`
           ),
 
-        /** The owner of a repository id: for events that git itself reports. */
-        ownerOf: (id: RepositoryId) =>
-          Rows.first(RepositoryRow)(sql`SELECT * FROM repositories WHERE id = ${id}`),
+        /** The repository that a token opens, if the identity that was asked for is its own. */
+        byToken: (id: RepositoryId, identity: RepositoryIdentity) =>
+          Rows.first(RepositoryRow)(sql`SELECT * FROM repositories WHERE id = ${id}
+            AND host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
+
+        /** For events that git itself reports: the owner comes with the row. */
+        withOwner: (id: RepositoryId) =>
+          Rows.one(RepositoryRow)(sql`SELECT * FROM repositories WHERE id = ${id}`),
 
         addToken: Effect.fnUntraced(function* (token: {
           readonly owner: OwnerId

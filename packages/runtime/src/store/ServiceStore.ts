@@ -1,5 +1,6 @@
 /** Services with their production stage, hostname and variables. */
 import {
+  DeploymentId,
   Ids,
   OwnerId,
   ProjectId,
@@ -175,7 +176,7 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
             WHERE stage_id = ${service.stageId} AND state IN ('candidate', 'live')`)
           yield* Rows.write(sql`UPDATE stages SET generation = generation + 1, live_release_id = NULL
             WHERE id = ${service.stageId}`)
-          return yield* Rows.all(Schema.Struct({ id: Schema.String }))(
+          return yield* Rows.all(Schema.Struct({ id: DeploymentId }))(
             sql`UPDATE deployments SET status = 'cancelled', finished_at = ${now}
               WHERE stage_id = ${service.stageId} AND status IN ('queued', 'running') RETURNING id`
           )

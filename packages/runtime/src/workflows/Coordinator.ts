@@ -44,11 +44,13 @@ const make = Effect.gen(function* () {
       yield* stop(deployment)
     }
     if (start === null) return
-    yield* engine.execute(DeployService, {
-      executionId: start,
-      payload: { deployment: start },
-      discard: true
-    })
+    yield* engine
+      .execute(DeployService, {
+        executionId: start,
+        payload: { deployment: start },
+        discard: true
+      })
+      .pipe(Effect.orDie)
   })
 
   const cancel = Effect.fn("Coordinator.cancel")(function* (deployment: DeploymentId) {

@@ -1,6 +1,6 @@
-/** After a service went to the trash: waits until nothing of it runs any more. */
+/** After a service went to the trash: tells the node until it has accepted that nothing of it may run. */
 import { StageId } from "@deploy-mcp/domain/model/Ids"
-import { Effect, Schema } from "effect"
+import { Effect, Schedule, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
 import * as Workflow from "effect/workflow/Workflow"
 import { Publisher } from "../Publisher.ts"
@@ -23,7 +23,10 @@ const stopServing = (stage: StageId, generation: number) =>
       const publisher = yield* Publisher
       const row = yield* (yield* ReleaseStore).stage(stage)
       if (row.generation > generation) return
-      yield* publisher.publish(stage)
-      yield* publisher.awaitConverged(stage)
+      yield* publisher
+        .publish(stage)
+        .pipe(
+          Effect.repeat({ schedule: Schedule.spaced("1 second"), until: (accepted) => accepted })
+        )
     })
   })

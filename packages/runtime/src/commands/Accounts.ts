@@ -1,0 +1,173 @@
+/** Owners and keys: who is asking, and what they may mint. */
+import { createHash } from "node:crypto"
+import { Accounts, type KeyView } from "@deploy-mcp/domain/commands/Accounts"
+import { refuse } from "@deploy-mcp/domain/Failure"
+import {
+  Principal,
+  type PrincipalData,
+  requireScope,
+  type Scope
+} from "@deploy-mcp/domain/model/Principal"
+import { compare } from "@node-rs/bcrypt"
+import { Clock, Effect, Layer, Option, Redacted } from "effect"
+import { Platform } from "../Platform.ts"
+import { Publisher } from "../Publisher.ts"
+import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
+import { ServiceStore } from "../store/ServiceStore.ts"
+import { isolationLines } from "./Isolation.ts"
+import { keyForm, mintKey } from "./KeyMint.ts"
+import { iso } from "./Present.ts"
+
+const remembered = 60_000
+const day = 86_400_000
+const attemptsPerMinute = 10
+
+const unauthorized = refuse("unauthorized", "The key is unknown, expired or revoked.")
+
+const make = Effect.gen(function* () {
+  const store = yield* AccountStore
+  const services = yield* ServiceStore
+  const publisher = yield* Publisher
+  const platform = yield* Platform
+  const mint = yield* mintKey
+
+  /** Verified keys by the hash of what was sent; a revocation empties it. */
+  const verified = new Map<string, { readonly principal: PrincipalData; readonly until: number }>()
+  /** Wrong secrets for a known prefix, so that bcrypt is not work that strangers can order. */
+  const attempts = new Map<string, { count: number; until: number }>()
+
+  const authenticate = Effect.fnUntraced(function* (key: Redacted.Redacted) {
+    const sent = Redacted.value(key)
+    const now = yield* Clock.currentTimeMillis
+    const digest = createHash("sha256").update(sent).digest("base64")
+    const known = verified.get(digest)
+    if (known !== undefined && known.until > now) return known.principal
+    const prefix = keyForm.exec(sent)?.[1]
+    if (prefix === undefined) return yield* unauthorized
+    const found = yield* store.keyByPrefix(prefix)
+    if (Option.isNone(found)) return yield* unauthorized
+    const row = found.value
+    if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)) {
+      return yield* unauthorized
+    }
+    const tried = attempts.get(prefix)
+    if (tried !== undefined && tried.until > now && tried.count >= attemptsPerMinute) {
+      return yield* refuse("rate_limited", "Too many wrong secrets for this key.", {
+        retry_after: 60
+      })
+    }
+    if (!(yield* Effect.promise(() => compare(sent, row.hash)))) {
+      const count = tried !== undefined && tried.until > now ? tried.count + 1 : 1
+      attempts.set(prefix, { count, until: now + remembered })
+      return yield* unauthorized
+    }
+    const principal = principalOf(row)
+    if (verified.size > 1000) verified.clear()
+    verified.set(digest, {
+      principal,
+      until: Math.min(now + remembered, row.expiresAt ?? Infinity)
+    })
+    yield* store.touchKey(row.id, now)
+    return principal
+  })
+
+  const createKey = Effect.fn("Accounts.createKey")(function* (input: {
+    readonly name: string
+    readonly scopes?: ReadonlyArray<Scope>
+    readonly project?: string
+    readonly expiresInDays?: number
+  }) {
+    yield* requireScope("keys:manage")
+    const principal = yield* Principal
+    const own = yield* store.keyById(principal.owner, principal.key)
+    const scopes = input.scopes ?? principal.scopes
+    const more = scopes.filter((scope) => !principal.scopes.includes(scope))
+    if (more.length > 0) {
+      return yield* refuse(
+        "forbidden",
+        `A key can only mint weaker keys; it lacks ${more.join(", ")}.`
+      )
+    }
+    const projects = yield* store.projects(principal.owner)
+    const project =
+      input.project === undefined
+        ? principal.project
+        : projects.find((candidate) => candidate.name === input.project)?.id
+    if (project === undefined || (principal.project !== null && project !== principal.project)) {
+      return yield* refuse(
+        "unknown_project",
+        `There is no project '${input.project}' for this key.`
+      )
+    }
+    const now = yield* Clock.currentTimeMillis
+    const asked = input.expiresInDays === undefined ? null : now + input.expiresInDays * day
+    const expiresAt =
+      own.expiresAt === null ? asked : Math.min(asked ?? own.expiresAt, own.expiresAt)
+    const { owner, user } = principal
+    const secret = yield* mint({ owner, user, name: input.name, scopes, project, expiresAt })
+    if (secret === null) {
+      return yield* refuse("name_taken", `There is a key '${input.name}' already.`)
+    }
+    const keys = yield* store.keys(principal.owner)
+    const row = keys.find((key) => key.name === input.name) ?? own
+    return { key: keyView(row), secret }
+  })
+
+  return Accounts.of({
+    authenticate,
+    createKey,
+    whoami: Effect.gen(function* () {
+      const principal = yield* Principal
+      const key = yield* store.keyById(principal.owner, principal.key)
+      const projects = yield* store.projects(principal.owner)
+      const node = yield* publisher.node
+      return {
+        owner: principal.ownerName,
+        key: keyView(key),
+        projects: projects.map((project) => project.name),
+        git_host: platform.gitHost,
+        services: yield* services.count(principal.owner),
+        platform: node === null ? ["The edge is being started."] : isolationLines(node.isolation),
+        next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
+      }
+    }),
+    listKeys: Effect.gen(function* () {
+      yield* requireScope("keys:manage")
+      const principal = yield* Principal
+      return (yield* store.keys(principal.owner)).map(keyView)
+    }),
+    revokeKey: Effect.fn("Accounts.revokeKey")(function* ({ name }) {
+      yield* requireScope("keys:manage")
+      const principal = yield* Principal
+      const row = yield* store.revokeKey(principal.owner, name)
+      verified.clear()
+      if (Option.isNone(row)) {
+        return yield* refuse("not_found", `There is no key '${name}'.`, {
+          next: "Call list_keys to see the names."
+        })
+      }
+      return keyView(row.value)
+    })
+  })
+})
+
+export const layer = Layer.effect(Accounts, make)
+
+const principalOf = (row: KeyRow): PrincipalData => ({
+  owner: row.ownerId,
+  ownerName: row.ownerName,
+  user: row.userId,
+  key: row.id,
+  scopes: row.scopes,
+  project: row.projectId
+})
+
+const keyView = (row: KeyRow): KeyView => ({
+  name: row.name,
+  prefix: `dk_live_${row.prefix}…`,
+  scopes: row.scopes,
+  project: row.projectName,
+  expires_at: row.expiresAt === null ? null : iso(row.expiresAt),
+  last_used_at: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
+  revoked: row.revokedAt !== null
+})

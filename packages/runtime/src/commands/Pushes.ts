@@ -1,0 +1,202 @@
+/** What a push does: it is a hint to look at the branch, and the pusher watches what comes of it. */
+import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
+import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
+import { refuse } from "@deploy-mcp/domain/Failure"
+import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
+import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
+import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { GitAccess } from "../http/GitAccess.ts"
+import { Platform } from "../Platform.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { Present } from "./Present.ts"
+import { hashToken } from "./Repositories.ts"
+
+const invisible = refuse("not_found", "There is no such repository for this token.", {
+  next: "Check the URL, or call get_git_token for the repository."
+})
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const platform = yield* Platform
+  const accounts = yield* Accounts
+  const repositories = yield* RepositoryStore
+  const services = yield* ServiceStore
+  const deployments = yield* DeploymentStore
+  const events = yield* DeploymentEvents
+  const present = yield* Present
+  const git = yield* Git
+
+  /** A repository token opens its one repository, an API key those of its owner. */
+  const authorize = Effect.fn("Pushes.authorize")(function* (
+    owner: string,
+    repo: string,
+    token: Redacted.Redacted | null,
+    access: "read" | "write"
+  ) {
+    if (token === null) {
+      return yield* refuse("unauthorized", "Git needs a token as its password.", {
+        next: "Call get_git_token and use the URL that it shows."
+      })
+    }
+    const identity = { host: platform.gitHost, owner, name: repo }
+    if (Redacted.value(token).startsWith("dk_live_")) {
+      const principal = yield* accounts.authenticate(token)
+      const row = yield* repositories.find(principal.owner, identity)
+      if (Option.isNone(row)) return yield* invisible
+      yield* allow(scopeAllows(principal, access), access)
+      return { repository: row.value.id }
+    }
+    const known = yield* repositories.tokenByHash(hashToken(Redacted.value(token)))
+    const now = yield* Clock.currentTimeMillis
+    if (Option.isNone(known) || known.value.expiresAt <= now) {
+      return yield* refuse("unauthorized", "The git token is unknown or has expired.", {
+        next: "Call get_git_token for a new one."
+      })
+    }
+    const row = yield* repositories.byToken(known.value.repositoryId, identity)
+    if (Option.isNone(row)) return yield* invisible
+    yield* allow(access === "read" || known.value.access === "write", access)
+    return { repository: row.value.id }
+  })
+
+  const allow = (allowed: boolean, access: string) =>
+    allowed
+      ? Effect.void
+      : Effect.fail(refuse("forbidden", `This token does not allow to ${access} the repository.`))
+
+  /** One stream for the terminal of the pusher: its lines end when all deployments have ended. */
+  const pushed = (repository: RepositoryId, updates: ReadonlyArray<RefUpdate>) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const row = yield* repositories.withOwner(repository)
+        const moved = updates.flatMap((update) => (update.to === null ? [] : [update.branch]))
+        const requested = yield* Effect.forEach(moved, (branch) => deployFollowers(row, branch))
+        const started = requested.flat()
+        if (started.length === 0) return Stream.fromIterable(nothingFollows(row, moved))
+        return Stream.mergeAll(
+          started.map(({ service, id }) => narrate(service, id)),
+          { concurrency: "unbounded" }
+        )
+      })
+    )
+
+  /** Queues what the branch's head needs now, whatever the event said. */
+  const deployFollowers = Effect.fnUntraced(function* (
+    repository: RepositoryRow,
+    branch: RefUpdate["branch"]
+  ) {
+    const commit = yield* git.head(repository.id, branch).pipe(Effect.orElseSucceed(() => null))
+    if (commit === null) return []
+    const identity = {
+      host: repository.host,
+      owner: repository.ownerName,
+      name: repository.name
+    }
+    const followers = yield* services.followers(repository.ownerId, identity, branch)
+    return yield* Effect.forEach(followers, (service) =>
+      Effect.gen(function* () {
+        const { id } = yield* deployments
+          .request({
+            owner: service.ownerId,
+            service: service.id,
+            stage: service.stageId,
+            settingsRevision: service.settingsRevision,
+            commit,
+            cause: "push",
+            force: false
+          })
+          .pipe(sql.withTransaction, Effect.orDie)
+        yield* events.publish({ kind: "queued", stage: service.stageId })
+        return { service, id }
+      })
+    )
+  })
+
+  const nothingFollows = (repository: RepositoryRow, branches: ReadonlyArray<string>) =>
+    branches.length === 0
+      ? []
+      : [
+          `Nothing deploys from ${branches.join(", ")} of ${repository.name} yet.`,
+          `To deploy it: create_service with repo ${repository.name} and a name.`
+        ]
+
+  /** Phases and build output as they happen, then the URL or the failure. */
+  const narrate = (service: ServiceRow, id: DeploymentId): Stream.Stream<string> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const next = yield* events.subscribe
+        let phase = ""
+        const look = Effect.gen(function* () {
+          const row = yield* deployments.byId(id)
+          const [view] = yield* present.deployments([row], service.label)
+          if (view === undefined) return { lines: [], done: true }
+          const ended = row.finishedAt !== null
+          const entered = view.phase !== phase && !ended
+          phase = view.phase
+          return {
+            lines: ended
+              ? closing(view)
+              : entered
+                ? [`${view.deployment}: ${phaseWords[view.phase]}`]
+                : [],
+            done: ended
+          }
+        })
+        const event = next.pipe(
+          Effect.repeat({ until: (event) => "deployment" in event && event.deployment === id }),
+          Effect.timeoutOption("2 seconds")
+        )
+        const step = Effect.gen(function* () {
+          const seen = yield* event
+          if (Option.isSome(seen) && seen.value.kind === "log") {
+            return { lines: [`  ${seen.value.line.text}`], done: false }
+          }
+          return yield* look
+        })
+        return Stream.fromEffect(look).pipe(
+          Stream.concat(Stream.fromEffectRepeat(step)),
+          Stream.takeUntil((seen) => seen.done),
+          Stream.flatMap((seen) => Stream.fromIterable(seen.lines))
+        )
+      })
+    )
+
+  return { authorize, pushed }
+})
+
+export const layer = Layer.effect(GitAccess, make)
+
+const scopeAllows = (principal: PrincipalData, access: "read" | "write") =>
+  principal.scopes.includes(access === "write" ? "repositories:write" : "repositories:read")
+
+const phaseWords: Record<DeploymentView["phase"], string> = {
+  queued: "queued",
+  source: "reading the source",
+  build: "building",
+  start: "starting",
+  health: "waiting until it answers",
+  route: "moving traffic"
+}
+
+const closing = (view: DeploymentView): ReadonlyArray<string> => {
+  const times = view.phases
+    .filter((phase) => phase.phase !== "queued")
+    .map((phase) => `${phase.phase} ${phase.ms} ms`)
+    .join(", ")
+  if (view.status === "live" || view.status === "replaced") {
+    return [`${view.deployment}: live (${times})`, `  ${view.url}`, `  ${view.try}`]
+  }
+  const { failure } = view
+  if (failure === null) return [`${view.deployment}: ${view.status}`]
+  return [
+    `${view.deployment}: ${view.status} in ${failure.phase}: ${failure.code}`,
+    `  ${failure.cause}`,
+    ...failure.evidence.slice(-10).map((line) => `  | ${line}`),
+    `  next: ${failure.next}`
+  ]
+}

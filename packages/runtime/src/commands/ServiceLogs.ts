@@ -1,0 +1,110 @@
+/** Build logs from control's own files, runtime logs from the node. */
+import type { LogPage, LogQuery } from "@deploy-mcp/domain/commands/Services"
+import type { LogLineView } from "@deploy-mcp/domain/commands/Views"
+import { Deploy } from "@deploy-mcp/domain/Deploy"
+import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
+import { failureOf } from "@deploy-mcp/domain/Fault"
+import type { LogLine } from "@deploy-mcp/domain/model/LogLine"
+import type { Principal } from "@deploy-mcp/domain/model/Principal"
+import { Context, Effect, Layer, Option, Stream } from "effect"
+import { DeploymentLog } from "../DeploymentLog.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import type { ServiceRow } from "../store/ServiceStore.ts"
+import { iso } from "./Present.ts"
+
+export class ServiceLogs extends Context.Service<
+  ServiceLogs,
+  {
+    readonly page: (service: ServiceRow, query: LogQuery) => Effect.Effect<LogPage, CommandError>
+    readonly newestBuild: (
+      service: ServiceRow,
+      lines: number
+    ) => Effect.Effect<ReadonlyArray<LogLineView>>
+    /** Empty while the node is away. */
+    readonly newestRuntime: (
+      service: ServiceRow,
+      lines: number
+    ) => Effect.Effect<ReadonlyArray<LogLineView>>
+    readonly follow: (
+      service: Effect.Effect<ServiceRow, CommandError, Principal>,
+      tail: number
+    ) => Stream.Stream<LogLine, CommandError, Principal>
+  }
+>()("@deploy-mcp/runtime/ServiceLogs") {
+  static readonly layer = Layer.effect(
+    ServiceLogs,
+    Effect.gen(function* () {
+      const deploy = yield* Deploy
+      const log = yield* DeploymentLog
+      const deployments = yield* DeploymentStore
+
+      const runtime = (service: ServiceRow, after: number | null, tail: number) =>
+        deploy.logs({ stage: service.stageId, after, tail, follow: false }).pipe(
+          Stream.runCollect,
+          Effect.timeoutOrElse({
+            duration: "5 seconds",
+            orElse: () => Effect.succeed([])
+          }),
+          Effect.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
+        )
+
+      const build = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
+        const deployment =
+          number === undefined
+            ? yield* deployments.newest(service.stageId)
+            : yield* deployments.byNumber(service.ownerId, service.stageId, number)
+        if (Option.isSome(deployment)) return yield* log.read(deployment.value.id)
+        if (number === undefined) return []
+        return yield* refuse("not_found", `deployment: there is no ${service.name}#${number}.`, {
+          next: `Call list_deployments with name ${service.name}.`
+        })
+      })
+
+      return {
+        page: Effect.fnUntraced(function* (service, query) {
+          const after = query.after ?? null
+          const all =
+            query.source === "runtime"
+              ? yield* runtime(service, after, query.tail)
+              : yield* build(service, query.deployment)
+          const fresh = after === null ? all : all.filter((line) => line.seq > after)
+          const lines = after === null ? fresh.slice(-query.tail) : fresh.slice(0, query.tail)
+          return {
+            lines: lines.map(({ seq, at, stream, text }) => ({ seq, at, stream, text })),
+            last: lines.at(-1)?.seq ?? after,
+            truncated: lines.length < fresh.length
+          }
+        }),
+        newestBuild: (service, lines) =>
+          build(service, undefined).pipe(
+            Effect.orElseSucceed(() => []),
+            Effect.map((all) => newest(all, lines))
+          ),
+        newestRuntime: (service, lines) =>
+          lines === 0
+            ? Effect.succeed([])
+            : runtime(service, null, lines).pipe(
+                Effect.orElseSucceed(() => []),
+                Effect.map((all) => newest(all, lines))
+              ),
+        follow: (service, tail) =>
+          Stream.unwrap(
+            Effect.map(service, (row) =>
+              deploy
+                .logs({ stage: row.stageId, after: null, tail, follow: true })
+                .pipe(
+                  Stream.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
+                )
+            )
+          )
+      }
+    })
+  )
+}
+
+const newest = (lines: ReadonlyArray<LogLine>, count: number): ReadonlyArray<LogLineView> =>
+  (count === 0 ? [] : lines.slice(-count)).map(({ at, stream, text }) => ({
+    at: iso(at),
+    stream,
+    text
+  }))
