@@ -1,0 +1,61 @@
+/**
+ * The apps' door: finds the stage by the exact host and hands the request on to its live release.
+ */
+import type { Listening } from "./Listener.ts"
+import { badRequest, noSuchHost, type Page, sendPage, sendPageOnSocket } from "./Pages.ts"
+import { forward } from "./Proxy.ts"
+import { type RequestHead, readHead } from "./RequestHead.ts"
+import type { Stage } from "./Stage.ts"
+import type { Stages } from "./Stages.ts"
+import { tunnel } from "./Tunnel.ts"
+import { admit } from "./WaitingRoom.ts"
+
+export interface AppsOptions {
+  readonly stages: Stages
+  readonly appsDomain: string
+  /** Milliseconds that a request waits for a release that is starting or coming back. */
+  readonly holdMs: number
+}
+
+export const makeApps = ({ appsDomain, holdMs, stages }: AppsOptions): Listening => {
+  const suffix = `.${appsDomain.toLowerCase()}`
+  const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
+    if (fault !== null) return badRequest(fault)
+    if (upgrade && hasBody) return badRequest("An upgrade can't have a body.")
+    const stage = host.endsWith(suffix) ? stages.find(host.slice(0, -suffix.length)) : undefined
+    return stage ?? noSuchHost(host, appsDomain)
+  }
+
+  return {
+    onRequest: (request, response) => {
+      const head = readHead(request, false)
+      const found = find(head, false)
+      if ("status" in found) return sendPage(request, response, found)
+      admit(found, holdMs, {
+        client: response,
+        refuse: (page) => sendPage(request, response, page),
+        files: (files) => files.serve(request, response),
+        upstream: (release, upstream, unreachable) => {
+          const { name } = found.spec
+          forward(release, upstream, { request, response, head, name, unreachable })
+        }
+      })
+    },
+    onUpgrade: (request, socket, early) => {
+      // Without a listener, a client that resets the connection would be a fault of the edge.
+      socket.on("error", () => socket.destroy())
+      const head = readHead(request, true)
+      const found = find(head, true)
+      if ("status" in found) return sendPageOnSocket(request, socket, found)
+      admit(found, holdMs, {
+        client: socket,
+        refuse: (page) => sendPageOnSocket(request, socket, page),
+        files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),
+        upstream: (release, upstream, unreachable) => {
+          const { name } = found.spec
+          tunnel(release, upstream, { request, socket, early, head, name, unreachable })
+        }
+      })
+    }
+  }
+}

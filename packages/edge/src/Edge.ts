@@ -1,0 +1,129 @@
+/**
+ * The data plane of a node: keeps what control wants, runs and serves it, and goes on by itself when
+ * control is away. One for each home.
+ */
+import { createHash } from "node:crypto"
+import { mkdir, realpath } from "node:fs/promises"
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import { makeApps } from "./Apps.ts"
+import { type ControlSocket, makeControlSocket } from "./ControlSocket.ts"
+import { makeConversation } from "./Conversation.ts"
+import { loadDesiredState } from "./DesiredState.ts"
+import { makeFileCache } from "./FileCache.ts"
+import { claimHome, releaseSocket } from "./Home.ts"
+import { makeListener } from "./Listener.ts"
+import { type Log, stderrLog } from "./Log.ts"
+import { loadNodeKey } from "./NodeKey.ts"
+import type { Processes, ProcessesOptions } from "./process/Processes.ts"
+import { makeRuntimeLog } from "./RuntimeLog.ts"
+import { makeStages } from "./Stages.ts"
+import { makeStartQueue } from "./StartQueue.ts"
+
+export interface EdgeOptions {
+  /** Folder of all state; made when it is missing. */
+  readonly home: string
+  /** Where apps are served until control says otherwise, on 127.0.0.1. 0: any port. */
+  readonly appsPort: number
+  /** A hostname's label is served as `<label>.<appsDomain>`. */
+  readonly appsDomain: string
+  readonly makeProcesses: (options: ProcessesOptions) => Promise<Processes>
+  readonly log?: Log
+  /** Milliseconds that requests to a retired release get to finish. */
+  readonly drainMs?: number
+  /** Milliseconds between SIGTERM and SIGKILL for processes. */
+  readonly graceMs?: number
+  /** Milliseconds that a request waits for a release that starts. */
+  readonly holdMs?: number
+}
+
+export interface Edge {
+  readonly appsPort: number
+  /** Stops accepting, gives those being answered up to 5 s, stops all processes. May be called twice. */
+  readonly close: () => Promise<void>
+  /** Resolves when it has ended, also by itself. */
+  readonly closed: Promise<void>
+}
+
+/** Rejects with HomeIsHeld when a living edge has this home. */
+export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
+  await mkdir(options.home, { recursive: true, mode: 0o700 })
+  const home = await realpath(options.home)
+  const control = makeControlSocket()
+  const held = await claimHome(home, control.server)
+  const leave = async (): Promise<void> => {
+    releaseSocket(home, control.close)
+    await held.leave()
+  }
+  try {
+    return await serve(options, home, control, held.vanished, leave)
+  } catch (error) {
+    await leave()
+    throw error
+  }
+}
+
+const serve = async (
+  options: EdgeOptions,
+  home: string,
+  control: ControlSocket,
+  vanished: Promise<void>,
+  leave: () => Promise<void>
+): Promise<Edge> => {
+  const log = options.log ?? stderrLog
+  const folder = join(home, "edge")
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const nodeKey = await loadNodeKey(folder)
+  const desired = await loadDesiredState(folder, log)
+  const runtimeLog = makeRuntimeLog({ folder: join(home, "logs", "runtime"), log })
+  const processes = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const stages = makeStages({
+    processes,
+    nodeKey,
+    runtimeLog,
+    emit: control.emit,
+    fileCache: makeFileCache(),
+    starts: makeStartQueue(4 * availableParallelism()),
+    drainMs: options.drainMs ?? 30_000,
+    graceMs: options.graceMs ?? 10_000
+  })
+  const { appsDomain, holdMs = 10_000 } = options
+  const listener = makeListener(makeApps({ stages, appsDomain, holdMs }))
+  for (const spec of desired.stages.values()) stages.put(spec)
+  await listener.move(options.appsPort)
+  if (listener.problem !== null) log(listener.problem)
+  const { isolation } = processes
+  const { publicKey } = nodeKey
+  control.open(
+    makeConversation({ desired, isolation, listener, log, nodeKey: publicKey, runtimeLog, stages })
+  )
+  log(`serves ${desired.stages.size} stages at port ${listener.port}`)
+
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  let closing = false
+  const close = async (): Promise<void> => {
+    if (closing) return await closed
+    closing = true
+    // Control hears nothing of this: what stops here is not what it wants to be stopped.
+    await leave()
+    await listener.close(5_000)
+    await stages.close()
+    await processes.close()
+    await runtimeLog.close()
+    resolve()
+  }
+  void vanished.then(() => {
+    log("the home is gone")
+    return close()
+  })
+  return {
+    get appsPort() {
+      return listener.port
+    },
+    close,
+    closed
+  }
+}
+
+const homeIdOf = (home: string): string =>
+  createHash("sha256").update(home).digest("hex").slice(0, 8)

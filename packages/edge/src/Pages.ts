@@ -1,0 +1,146 @@
+/** What the edge says itself: a page for people, JSON for programs, and nothing secret in either. */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { STATUS_CODES } from "node:http"
+import type { Duplex } from "node:stream"
+
+export interface Page {
+  readonly status: number
+  readonly code: string
+  readonly title: string
+  /** One sentence: what happened. */
+  readonly message: string
+  /** One sentence: what to do now. */
+  readonly next: string
+  /** Seconds after which asking again makes sense; a browser does it by itself. */
+  readonly retryAfter?: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const sendPage = (request: IncomingMessage, response: ServerResponse, page: Page): void => {
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  const { body, headers } = render(request, page)
+  // What is left of a body would have to be read before the connection can be used again.
+  const unread = !request.complete && hasBody(request)
+  response.writeHead(page.status, { ...headers, ...(unread ? { connection: "close" } : {}) })
+  response.end(request.method === "HEAD" ? undefined : body)
+}
+
+/** The same on the bare socket of a refused upgrade, which it closes. */
+export const sendPageOnSocket = (request: IncomingMessage, socket: Duplex, page: Page): void => {
+  const { body, headers } = render(request, page)
+  const lines = Object.entries({ ...headers, connection: "close" })
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join("")
+  const statusText = STATUS_CODES[page.status] ?? ""
+  socket.end(`HTTP/1.1 ${page.status} ${statusText}\r\n${lines}\r\n${body}`)
+}
+
+export const noSuchHost = (host: string, appsDomain: string): Page => ({
+  status: 404,
+  code: "no_such_host",
+  title: "Nothing is deployed here",
+  message: host === "" ? "The request names no host." : `No service has the hostname ${host}.`,
+  next: `Services answer at <hostname>.${appsDomain}; list_services shows the URL of each.`
+})
+
+export const notLive = (name: string): Page => ({
+  status: 503,
+  code: "not_live",
+  title: `${name} is not live yet`,
+  message: `No release of ${name} is live yet.`,
+  next: "Wait for its first deployment; wait_for_deployment shows how far it is.",
+  retryAfter: 2
+})
+
+export const starting = (name: string): Page => ({
+  status: 503,
+  code: "starting",
+  title: `${name} is starting`,
+  message: `${name} is being started and can't answer yet.`,
+  next: "Try again in a moment.",
+  retryAfter: 2
+})
+
+export const failed = (name: string, failureCode: string | null): Page => ({
+  status: 502,
+  code: failureCode ?? "unreachable",
+  title: `${name} does not answer`,
+  message: `${name} is deployed, but its process does not answer${
+    failureCode === null ? "" : ` (${failureCode})`
+  }.`,
+  next: "Its owner reads why with get_logs."
+})
+
+export const cutOff = (name: string): Page => ({
+  status: 502,
+  code: "connection_closed",
+  title: `${name} hung up`,
+  message: `${name} closed the connection before it answered.`,
+  next: "Try again; its owner reads why with get_logs."
+})
+
+export const badRequest = (message: string): Page => ({
+  status: 400,
+  code: "bad_request",
+  title: "The request can't be served",
+  message,
+  next: "Correct the request."
+})
+
+const render = (request: IncomingMessage, page: Page) => {
+  const wantsHtml = request.headers.accept?.includes("text/html") === true
+  const body = wantsHtml ? html(page) : json(page)
+  const headers: Record<string, string | number> = {
+    ...page.headers,
+    "content-type": wantsHtml ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store",
+    vary: "accept",
+    ...(page.retryAfter === undefined ? {} : { "retry-after": page.retryAfter })
+  }
+  return { body, headers }
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
+
+const json = ({ code, message, next }: Page): string =>
+  `${JSON.stringify({ error: { code, message, next } })}\n`
+
+const html = ({ code, message, next, retryAfter, status, title }: Page): string => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+${retryAfter === undefined ? "" : `<meta http-equiv="refresh" content="${retryAfter}">\n`}<title>${escape(title)}</title>
+<style>
+:root { color-scheme: light dark; --ink: #16181d; --soft: #626873; --line: #e3e5ea; --paper: #fbfbfc }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #eceef2; --soft: #9aa1ad; --line: #2a2e36; --paper: #14161a }
+}
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper);
+  color: var(--ink); font: 16px/1.6 system-ui, sans-serif }
+main { max-width: 32rem; padding: 2rem }
+h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; letter-spacing: -.01em }
+p { margin: 0 0 1rem; overflow-wrap: anywhere }
+.next { color: var(--soft) }
+footer { border-top: 1px solid var(--line); padding-top: .75rem; color: var(--soft);
+  font: .8rem/1.4 ui-monospace, monospace }
+</style>
+</head>
+<body>
+<main>
+<h1>${escape(title)}</h1>
+<p>${escape(message)}</p>
+<p class="next">${escape(next)}</p>
+<footer>${status} &middot; ${escape(code)}</footer>
+</main>
+</body>
+</html>
+`
+
+const escape = (text: string): string =>
+  text.replace(/[&<>"']/gu, (character) => `&#${character.charCodeAt(0)};`)

@@ -1,0 +1,233 @@
+/**
+ * One release on this node: a folder that is served, or a process behind a connection pool. It
+ * knows who is still being answered by it, so that it can leave without cutting anybody off.
+ */
+import { Agent } from "node:http"
+import type {
+  ProcessFailure,
+  ReleaseObserved,
+  ReleaseSpec,
+  StageSpec
+} from "@deploy-mcp/domain/node/NodeProtocol"
+import { openWith } from "@deploy-mcp/domain/node/SealedBox"
+import { Schema } from "effect"
+import type { FileCache } from "./FileCache.ts"
+import { reasonOf } from "./Log.ts"
+import type { NodeKey } from "./NodeKey.ts"
+import type {
+  Endpoint,
+  Processes,
+  ProcessRequest,
+  ProcessState,
+  RunningProcess
+} from "./process/Processes.ts"
+import type { StartQueue } from "./StartQueue.ts"
+import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
+
+/** The way to a healthy process. A new one is made each time it becomes healthy. */
+export interface Upstream {
+  readonly endpoint: Endpoint
+  readonly agent: Agent
+}
+
+export interface Release {
+  readonly spec: ReleaseSpec
+  readonly observed: ReleaseObserved
+  /** It was able to answer at least once. */
+  readonly everHealthy: boolean
+  readonly files: StaticFiles | null
+  readonly upstream: Upstream | null
+  /** Counts a request or tunnel as being answered until the returned function is called. */
+  readonly enter: (abort: () => void) => () => void
+  /** Starts a failed process again, from the beginning. */
+  readonly retry: () => void
+  /** Waits for those being answered, at most `drainMs`, then stops with `graceMs`. Once only. */
+  readonly retire: (drainMs: number, graceMs: number) => Promise<void>
+  /** Takes a retirement back; false when it is too late. */
+  readonly revive: () => boolean
+}
+
+export interface ReleaseOptions {
+  readonly spec: ReleaseSpec
+  readonly stage: Pick<StageSpec, "stage" | "tenant">
+  readonly processes: Processes
+  readonly nodeKey: NodeKey
+  readonly starts: StartQueue
+  readonly fileCache: FileCache
+  /** Start before others that wait: a route leads to it. */
+  readonly urgent: boolean
+  readonly onChange: () => void
+  readonly onLine: ProcessRequest["onLine"]
+}
+
+export const startRelease = (options: ReleaseOptions): Release => {
+  const { processes, spec, stage, starts } = options
+  const answering = new Set<() => void>()
+  let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
+  let everHealthy = false
+  let files: StaticFiles | null = null
+  let upstream: Upstream | null = null
+  let running: RunningProcess | null = null
+  let retries = 0
+  let phase: "serving" | "draining" | "stopping" | "stopped" = "serving"
+  let onIdle: (() => void) | null = null
+
+  const become = (next: ProcessState): void => {
+    if (next.state === "healthy") everHealthy = true
+    const moved = !sameEndpoint(upstream?.endpoint ?? null, next.endpoint)
+    // A pooled connection to a process that is gone would fail the request that takes it.
+    if (upstream !== null && (moved || next.state !== "healthy")) {
+      dropIdle(upstream.agent)
+      upstream = null
+    }
+    if (next.state === "healthy" && next.endpoint !== null && upstream === null) {
+      upstream = { endpoint: next.endpoint, agent: makeAgent() }
+    }
+    state = next
+    options.onChange()
+  }
+  const fail = (cause: string): void =>
+    become({ ...state, state: "failed", endpoint: null, failure: startFailed(cause) })
+
+  const beginStatic = async (root: string): Promise<void> => {
+    try {
+      files = await makeStaticFiles(root, options.fileCache)
+      become({ ...state, state: "healthy" })
+    } catch (error) {
+      fail(`the folder of the release can't be read: ${reasonOf(error)}`)
+    }
+  }
+
+  const beginProcess = async (workload: ProcessRequest["workload"]): Promise<void> => {
+    let variables: Record<string, string> = {}
+    try {
+      if (workload.variables !== null) {
+        variables = decodeVariables(JSON.parse(await openWith(options.nodeKey, workload.variables)))
+      }
+    } catch {
+      return fail("the variables are not sealed to the key of this node")
+    }
+    if (phase === "stopping" || phase === "stopped") return
+    const { promise: settled, resolve } = Promise.withResolvers<void>()
+    const request: ProcessRequest = {
+      stage: stage.stage,
+      release: spec.release,
+      tenant: stage.tenant,
+      workload,
+      variables,
+      onLine: options.onLine,
+      onState: (next) => {
+        if (next.state !== "starting") resolve()
+        become(next)
+      }
+    }
+    try {
+      running = processes.start(request)
+    } catch (error) {
+      return fail(reasonOf(error))
+    }
+    // A candidate that never answers may not hold its place in the queue until it times out.
+    const giveUp = setTimeout(resolve, placeMs)
+    await settled
+    clearTimeout(giveUp)
+  }
+
+  const begin = (): void => {
+    const { workload } = spec
+    if (workload.kind === "static") void beginStatic(workload.root)
+    else starts.add(() => beginProcess(workload), options.urgent)
+  }
+  begin()
+
+  return {
+    spec,
+    get observed(): ReleaseObserved {
+      return {
+        type: "release",
+        stage: stage.stage,
+        release: spec.release,
+        state: phase === "stopped" ? "stopped" : state.state,
+        restarts: state.restarts + retries,
+        port: state.endpoint?.port ?? null,
+        failure: state.failure
+      }
+    },
+    get everHealthy() {
+      return everHealthy
+    },
+    get files() {
+      return files
+    },
+    get upstream() {
+      return upstream
+    },
+    enter: (abort) => {
+      answering.add(abort)
+      return () => {
+        if (answering.delete(abort) && answering.size === 0) onIdle?.()
+      }
+    },
+    retry: () => {
+      if (phase !== "serving" || state.state !== "failed") return
+      retries += 1
+      state = { ...state, state: "starting", failure: null }
+      begin()
+      options.onChange()
+    },
+    retire: async (drainMs, graceMs) => {
+      phase = "draining"
+      if (answering.size > 0)
+        await idleWithin(drainMs, (resolve) => {
+          onIdle = resolve
+        })
+      onIdle = null
+      if (phase !== "draining") return
+      phase = "stopping"
+      await running?.stop(graceMs)
+      for (const abort of answering) abort()
+      upstream?.agent.destroy()
+      upstream = null
+      phase = "stopped"
+      options.onChange()
+    },
+    revive: () => {
+      if (phase === "stopping" || phase === "stopped") return false
+      phase = "serving"
+      onIdle?.()
+      return true
+    }
+  }
+}
+
+/** How long a start may hold its place in the queue. */
+const placeMs = 5_000
+
+/** Node drops an idle upstream connection after 5 s by default: be the one that closes first. */
+const makeAgent = (): Agent =>
+  new Agent({ keepAlive: true, timeout: 4_000, maxFreeSockets: 64, scheduling: "lifo" })
+
+const dropIdle = (agent: Agent): void => {
+  for (const sockets of Object.values(agent.freeSockets)) {
+    for (const socket of sockets ?? []) socket.destroy()
+  }
+  agent.maxFreeSockets = 0
+}
+
+const sameEndpoint = (a: Endpoint | null, b: Endpoint | null): boolean =>
+  a?.host === b?.host && a?.port === b?.port
+
+const idleWithin = (ms: number, onIdle: (resolve: () => void) => void): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const deadline = setTimeout(resolve, ms)
+  onIdle(resolve)
+  return promise.finally(() => clearTimeout(deadline))
+}
+
+const startFailed = (cause: string): ProcessFailure => ({
+  code: "start_failed",
+  cause,
+  evidence: [],
+  port: null
+})
+
+const decodeVariables = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.String))

@@ -1,0 +1,126 @@
+/**
+ * What the proxy needs of a request's head, found in one pass over the raw fields, and the fields as
+ * they go on: without those that belong to one connection only (RFC 9110 §7.6.1) and with our own
+ * word about who asks.
+ */
+import type { IncomingMessage } from "node:http"
+
+export interface RequestHead {
+  /** Lower case, without port and trailing dot; "" when there is none. */
+  readonly host: string
+  /** Why the request must not be served; null: nothing is wrong with it. */
+  readonly fault: string | null
+  readonly hasBody: boolean
+  readonly expectsContinue: boolean
+  readonly fields: Array<string>
+}
+
+export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHead => {
+  const { method = "GET", rawHeaders, socket, url = "" } = request
+  const fields: Array<string> = []
+  let hostField = ""
+  let hosts = 0
+  let length: string | null = null
+  let coding: string | null = null
+  let expect = false
+  let named: Set<string> | null = null
+  let upgradeTo = ""
+
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ""
+    const value = rawHeaders[at + 1] ?? ""
+    const lower = name.toLowerCase()
+    if (lower === "connection") {
+      if (!plainConnection.test(value)) named = namesIn(value, named)
+    } else if (lower === "upgrade") upgradeTo = value
+    else if (lower === "transfer-encoding") coding = coding === null ? value : `${coding}, ${value}`
+    else if (hopByHop.has(lower) || isForwarding(lower)) continue
+    else {
+      if (lower === "host") {
+        hostField = value
+        hosts += 1
+      } else if (lower === "content-length") length = value
+      else if (lower === "expect") expect = value.toLowerCase() === "100-continue"
+      fields.push(name, value)
+    }
+  }
+  const chunked = coding !== null
+  const kept = named === null ? fields : without(fields, named)
+  kept.push("X-Forwarded-For", socket.remoteAddress ?? "127.0.0.1", "X-Forwarded-Proto", "http")
+  kept.push("X-Forwarded-Host", hostField)
+  if (chunked) kept.push("Transfer-Encoding", "chunked")
+  // Without this, a method that usually has a body would get an empty chunked one.
+  else if (length === null && method !== "GET" && method !== "HEAD")
+    kept.push("Content-Length", "0")
+  kept.push("Connection", upgrade ? "Upgrade" : "keep-alive")
+  if (upgrade) kept.push("Upgrade", upgradeTo)
+  return {
+    host: bareHost(hostField),
+    fault: faultOf(hosts, coding, length, url),
+    hasBody: chunked || (length !== null && length !== "0"),
+    expectsContinue: expect,
+    fields: kept
+  }
+}
+
+/** The fields of an answer that go on to the client. */
+export const responseFields = (rawHeaders: ReadonlyArray<string>): Array<string> => {
+  const fields: Array<string> = []
+  let named: Set<string> | null = null
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ""
+    const value = rawHeaders[at + 1] ?? ""
+    const lower = name.toLowerCase()
+    if (lower === "connection") {
+      if (!plainConnection.test(value)) named = namesIn(value, named)
+    } else if (lower === "upgrade" || lower === "transfer-encoding" || hopByHop.has(lower)) continue
+    else fields.push(name, value)
+  }
+  return named === null ? fields : without(fields, named)
+}
+
+/** `Trailer` goes because trailers are not passed on. */
+const hopByHop = new Set(["keep-alive", "proxy-connection", "te", "trailer"])
+const plainConnection = /^(?:keep-alive|close|upgrade)$/iu
+
+/** What a client says about where it comes from is not to be believed. */
+const isForwarding = (lower: string): boolean =>
+  lower.startsWith("x-forwarded-") || lower === "forwarded" || lower === "x-real-ip"
+
+const namesIn = (value: string, named: Set<string> | null): Set<string> => {
+  const names = named ?? new Set<string>()
+  for (const name of value.split(",")) names.add(name.trim().toLowerCase())
+  return names
+}
+
+const without = (fields: ReadonlyArray<string>, named: ReadonlySet<string>): Array<string> => {
+  const kept: Array<string> = []
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? ""
+    const lower = name.toLowerCase()
+    // Nobody may have these dropped on the way to whoever relies on them.
+    if (named.has(lower) && lower !== "host" && lower !== "content-length") continue
+    kept.push(name, fields[at + 1] ?? "")
+  }
+  return kept
+}
+
+const bareHost = (field: string): string => {
+  const host = field.toLowerCase()
+  const colon = host.lastIndexOf(":")
+  const name = colon === -1 ? host : host.slice(0, colon)
+  return name.endsWith(".") ? name.slice(0, -1) : name
+}
+
+const faultOf = (hosts: number, coding: string | null, length: string | null, url: string) => {
+  if (hosts > 1) return "The request has more than one Host field."
+  if (coding !== null && length !== null) {
+    return "The request has both Transfer-Encoding and Content-Length."
+  }
+  if (coding !== null && coding.trim().toLowerCase() !== "chunked") {
+    return "The only Transfer-Encoding that is understood here is chunked."
+  }
+  return url.startsWith("/") || url === "*"
+    ? null
+    : "The request target has to be a path; this is no forward proxy."
+}

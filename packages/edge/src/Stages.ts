@@ -1,0 +1,57 @@
+/** All stages of the node and the exact table from hostname to stage. */
+import type {
+  ReleaseObserved,
+  RouteObserved,
+  StageSpec
+} from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Removal } from "./DesiredState.ts"
+import { makeStage, type Stage, type StageOptions } from "./Stage.ts"
+
+export interface Stages {
+  /** The stage that serves `<label>.<apps domain>`. */
+  readonly find: (label: string) => Stage | undefined
+  readonly put: (spec: StageSpec) => void
+  readonly remove: (removal: Removal) => void
+  readonly observations: () => ReadonlyArray<ReleaseObserved | RouteObserved>
+  /** Stops everything without waiting for those being answered. */
+  readonly close: () => Promise<void>
+}
+
+export const makeStages = (options: StageOptions): Stages => {
+  const stages = new Map<string, Stage>()
+  const table = new Map<string, Stage>()
+
+  const takeOff = (stage: Stage): void => {
+    for (const label of labels(stage.spec)) if (table.get(label) === stage) table.delete(label)
+  }
+
+  return {
+    find: (label) => table.get(label),
+    put: (spec) => {
+      const held = stages.get(spec.stage)
+      if (held !== undefined) takeOff(held)
+      const stage = held ?? makeStage(spec, options)
+      if (held !== undefined) held.put(spec)
+      stages.set(spec.stage, stage)
+      for (const label of labels(spec)) table.set(label, stage)
+    },
+    remove: ({ generation, stage: id }) => {
+      const stage = stages.get(id)
+      if (stage === undefined) return
+      takeOff(stage)
+      stages.delete(id)
+      void stage.remove(generation).then(() => {
+        // It may have been put again meanwhile; then its log goes on.
+        if (!stages.has(id)) options.runtimeLog.remove(id)
+      })
+    },
+    observations: () => [...stages.values()].flatMap((stage) => stage.observations()),
+    close: async () => {
+      table.clear()
+      await Promise.all([...stages.values()].map((stage) => stage.close()))
+    }
+  }
+}
+
+const labels = (spec: StageSpec): ReadonlyArray<string> =>
+  spec.hostnames.map((label) => label.toLowerCase())

@@ -1,0 +1,87 @@
+/** An upgraded connection (WebSocket): shaken hands with upstream, then bytes both ways until one side ends. */
+import { request as connect, type IncomingMessage } from "node:http"
+import { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { cutOff, sendPageOnSocket } from "./Pages.ts"
+import type { Release, Upstream } from "./Release.ts"
+import { type RequestHead, responseFields } from "./RequestHead.ts"
+
+export interface UpgradeExchange {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  /** What came after the request's head already. */
+  readonly early: Buffer
+  readonly head: RequestHead
+  readonly name: string
+  /** Called when no connection came about. */
+  readonly unreachable: () => void
+}
+
+export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeExchange): void => {
+  const { early, head, name, request, socket } = exchange
+  const leave = release.enter(() => socket.destroy())
+  const outgoing = connect({
+    host: upstream.endpoint.host,
+    port: upstream.endpoint.port,
+    method: request.method,
+    path: request.url,
+    headers: head.fields,
+    agent: false,
+    setHost: false
+  })
+  const onClose = (): void => {
+    leave()
+    outgoing.destroy()
+  }
+  let connected = false
+  socket.once("close", onClose)
+  outgoing.once("socket", (upward) =>
+    upward.once("connect", () => {
+      connected = true
+    })
+  )
+  outgoing.once("upgrade", (incoming, upward, first) => {
+    socket.write(
+      headOf(incoming, ["Connection", "Upgrade", "Upgrade", incoming.headers.upgrade ?? ""])
+    )
+    if (first.length > 0) socket.write(first)
+    if (early.length > 0) upward.write(early)
+    join(socket, upward)
+  })
+  outgoing.once("response", (incoming) => {
+    socket.write(headOf(incoming, ["Connection", "close"]))
+    incoming.once("error", () => socket.destroy())
+    incoming.pipe(socket)
+  })
+  outgoing.once("error", () => {
+    if (socket.destroyed) return
+    if (connected) {
+      sendPageOnSocket(request, socket, cutOff(name))
+      return
+    }
+    socket.off("close", onClose)
+    leave()
+    exchange.unreachable()
+  })
+  outgoing.end()
+}
+
+const headOf = (incoming: IncomingMessage, more: ReadonlyArray<string>): string => {
+  const fields = [...responseFields(incoming.rawHeaders), ...more]
+  let head = `HTTP/1.1 ${incoming.statusCode} ${incoming.statusMessage}\r\n`
+  for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
+  return `${head}\r\n`
+}
+
+/** When one side is gone the other one goes too: a half-dead tunnel would hold up a drain. */
+const join = (downward: Duplex, upward: Duplex): void => {
+  for (const [from, to] of [
+    [downward, upward],
+    [upward, downward]
+  ] as const) {
+    if (from instanceof Socket) from.setTimeout(0).setNoDelay(true).setKeepAlive(true, 30_000)
+    from.on("error", () => to.destroy())
+    from.once("close", () => to.destroy())
+    from.pipe(to)
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Lets a request in to the live release of its stage. While that one is starting, or a crashed
+ * process comes back, the request waits: most starts are shorter than anybody's patience.
+ */
+import type { ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
+import { failed, notLive, type Page, starting } from "./Pages.ts"
+import type { Release, Upstream } from "./Release.ts"
+import type { Stage } from "./Stage.ts"
+import type { StaticFiles } from "./StaticFiles.ts"
+
+/** Exactly one of the three ways is taken, or none when the client leaves before. */
+export interface Visitor {
+  readonly client: ServerResponse | Duplex
+  readonly refuse: (page: Page) => void
+  readonly files: (files: StaticFiles) => void
+  /** `unreachable` is to be called when no connection came about and nothing was sent. */
+  readonly upstream: (release: Release, upstream: Upstream, unreachable: () => void) => void
+}
+
+export const admit = (stage: Stage, holdMs: number, visitor: Visitor): void => {
+  // The clock begins to run when it is first asked: most requests never wait.
+  let end: number | null = null
+  const left = (): number => {
+    end ??= performance.now() + holdMs
+    return end - performance.now()
+  }
+  const enter = (): void => {
+    const { spec, target } = stage
+    if (target === null) visitor.refuse(notLive(spec.name))
+    else if (target.files !== null) visitor.files(target.files)
+    else if (target.upstream !== null) visitor.upstream(target, target.upstream, again)
+    else if (target.observed.state === "failed") {
+      visitor.refuse(failed(spec.name, target.observed.failure?.code ?? null))
+    } else if (left() > 0) wait(stage, left(), visitor.client, enter)
+    else visitor.refuse(starting(spec.name))
+  }
+  /** The process refused although it was healthy a moment ago: it is going, or coming back. */
+  const again = (): void => {
+    if (left() > 0) wait(stage, Math.min(100, left()), visitor.client, enter)
+    else visitor.refuse(failed(stage.spec.name, null))
+  }
+  enter()
+}
+
+/** Calls back at the stage's next change or after `ms`; never when the client has left. */
+const wait = (stage: Stage, ms: number, client: Visitor["client"], callback: () => void): void => {
+  if (client.destroyed) return
+  const settle = (): void => {
+    clearTimeout(timer)
+    forget()
+    client.off("close", settle)
+    if (!client.destroyed) callback()
+  }
+  const timer = setTimeout(settle, ms)
+  const forget = stage.onceChanged(settle)
+  client.once("close", settle)
+}
