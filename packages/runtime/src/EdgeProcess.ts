@@ -1,0 +1,119 @@
+/**
+ * The edge beside this control: started when it is not there, adopted when an earlier control left it,
+ * started again when it dies, and stopped with SIGTERM when control is stopped.
+ */
+import { spawn } from "node:child_process"
+import { mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
+import { connect } from "node:net"
+import { join } from "node:path"
+import { Context, Effect, Fiber, Layer, Schedule } from "effect"
+import { Platform } from "./Platform.ts"
+
+/** Flags that keep an idle edge small. */
+const flags = ["--max-semi-space-size=4"]
+
+export class EdgeProcess extends Context.Service<
+  EdgeProcess,
+  {
+    /** Whether it was there already when control started. */
+    readonly adopted: boolean
+  }
+>()("@deploy-mcp/runtime/EdgeProcess") {}
+
+/** `program` is the edge's entry; the Node.js that runs control runs it too. */
+export const layer = (program: string) =>
+  Layer.effect(
+    EdgeProcess,
+    Effect.gen(function* () {
+      const { home, appsPort, appsDomain } = yield* Platform
+      mkdirSync(join(home, "logs"), { recursive: true, mode: 0o700 })
+      const pidFile = join(home, "run", "edge.pid")
+      const socket = join("run", "edge.sock") // relative: a socket's path may have 107 bytes at most
+      const adopted = yield* answers(socket)
+
+      /** One life of an edge: runs until it has ended. */
+      const live = Effect.gen(function* () {
+        if (yield* answers(socket)) return yield* untilGone(pidFile)
+        yield* Effect.sync(() => rmSync(join(home, socket), { force: true }))
+        const log = openSync(join(home, "logs", "edge.log"), "a", 0o600)
+        yield* runDetached(program, log, {
+          PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
+          DEPLOY_MCP_HOME: home,
+          DEPLOY_MCP_APPS_PORT: String(appsPort),
+          DEPLOY_MCP_APPS_DOMAIN: appsDomain
+        })
+        yield* Effect.logWarning("the edge has ended; starting it again")
+      })
+
+      const lives = yield* live.pipe(
+        Effect.repeat(Schedule.spaced("100 millis")),
+        Effect.forkScoped
+      )
+      yield* Effect.addFinalizer(() => Effect.andThen(Fiber.interrupt(lives), stop(pidFile)))
+      return { adopted }
+    })
+  )
+
+const answers = (socket: string): Effect.Effect<boolean> =>
+  Effect.callback<boolean>((resume) => {
+    const probe = connect(socket)
+    const settle = (alive: boolean) => {
+      probe.destroy()
+      resume(Effect.succeed(alive))
+    }
+    probe.once("connect", () => settle(true))
+    probe.once("error", () => settle(false))
+  })
+
+/** Detached: a signal to control's terminal must not reach it. Interrupting leaves it running. */
+const runDetached = (program: string, log: number, env: Record<string, string>) =>
+  Effect.callback<void>((resume) => {
+    const child = spawn(process.execPath, [...flags, program], {
+      detached: true,
+      stdio: ["ignore", log, log],
+      env
+    })
+    child.unref()
+    child.once("exit", () => resume(Effect.void))
+    child.once("error", () => resume(Effect.void))
+  })
+
+/** An adopted edge is not our child, so its end is not told: look twice a second. */
+const untilGone = (pidFile: string) =>
+  Effect.sync(() => alive(pidOf(pidFile))).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("500 millis"), while: (there) => there }),
+    Effect.asVoid
+  )
+
+const stop = (pidFile: string) =>
+  Effect.gen(function* () {
+    const pid = pidOf(pidFile)
+    if (!alive(pid) || pid === null) return
+    yield* Effect.sync(() => process.kill(pid, "SIGTERM"))
+    yield* Effect.sync(() => alive(pid)).pipe(
+      Effect.repeat({ schedule: Schedule.spaced("20 millis"), while: (there) => there }),
+      Effect.timeoutOrElse({
+        duration: "15 seconds",
+        orElse: () => Effect.sync(() => process.kill(pid, "SIGKILL"))
+      })
+    )
+  }).pipe(Effect.ignore)
+
+const pidOf = (file: string): number | null => {
+  try {
+    const pid = Number.parseInt(readFileSync(file, "utf8"), 10)
+    return pid > 1 ? pid : null
+  } catch {
+    return null
+  }
+}
+
+const alive = (pid: number | null): boolean => {
+  if (pid === null) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
