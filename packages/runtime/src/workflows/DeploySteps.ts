@@ -1,6 +1,6 @@
 /** What the steps of DeployService do, each safe to run twice. */
 import { createHash } from "node:crypto"
-import { mkdirSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Build } from "@deploy-mcp/domain/Build"
 import { Failure } from "@deploy-mcp/domain/Failure"
@@ -57,6 +57,8 @@ const make = Effect.gen(function* () {
 
   const workOf = (deployment: DeploymentId) => join(platform.home, "work", deployment)
 
+  const wholeMarker = (deployment: DeploymentId) => join(workOf(deployment), "whole")
+
   /** Enters a phase, or refuses because the deployment has ended. */
   const enter = Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
     if (!(yield* deployments.enter(id, phase))) {
@@ -69,7 +71,10 @@ const make = Effect.gen(function* () {
     return { deployment, service: service.value }
   })
 
-  /** The files of the commit, in a folder that belongs to this deployment alone. */
+  /**
+   * The files of the commit, in a folder that belongs to this deployment alone. A marker says that
+   * they are whole: a build takes it away before it uses them up.
+   */
   const checkOut = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
     const repository = yield* repositories.find(deployment.ownerId, {
       host: service.repoHost,
@@ -83,11 +88,13 @@ const make = Effect.gen(function* () {
       )
     }
     const directory = join(workOf(deployment.id), "source")
+    if (existsSync(wholeMarker(deployment.id))) return directory
     yield* Effect.sync(() => {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
       mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o711 })
     })
     yield* orFailed(git.checkout(repository.value.id, deployment.commitSha, directory))
+    yield* Effect.sync(() => writeFileSync(wholeMarker(deployment.id), ""))
     return directory
   })
 
@@ -128,8 +135,8 @@ const make = Effect.gen(function* () {
     }
     const known = yield* orFailed(build.find(key))
     if (known === null) {
-      // A source that an interrupted build has used up is checked out again.
       const source = yield* checkOut(deployment, service)
+      yield* Effect.sync(() => rmSync(wholeMarker(id)))
       const { opened } = yield* buildVariables(service)
       const redact = redactor(Object.values(opened).map(Redacted.value))
       yield* orFailed(
