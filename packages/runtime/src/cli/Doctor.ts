@@ -1,0 +1,59 @@
+import { resolve } from "node:path"
+import { CommandError, Failure } from "@deploy-mcp/domain/Failure"
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { settings } from "../Config.ts"
+import * as Machine from "./Machine.ts"
+import { finish, paint } from "./Output.ts"
+
+export const doctor = Command.make(
+  "doctor",
+  {},
+  Effect.fn(function* () {
+    const { home, port, appsPort } = yield* settings
+    const folder = resolve(home)
+    const running = yield* Machine.processes(folder)
+    const findings = [
+      yield* Machine.node,
+      ...(yield* Machine.tools),
+      yield* Machine.user,
+      yield* Machine.controlGroups,
+      yield* Machine.home(folder),
+      ...running.findings,
+      yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),
+      yield* Machine.port("apps port", appsPort, running.edge, "DEPLOY_MCP_APPS_PORT")
+    ]
+    yield* finish({ findings }, findings.flatMap(lines))
+    const failed = findings.filter(({ status }) => status === "fail")
+    if (failed.length > 0) return yield* unwell(failed)
+  })
+).pipe(
+  Command.withDescription(
+    "Check this machine and the platform on it, with what to do about each finding"
+  ),
+  Command.withExamples([
+    { command: "deploy-mcp doctor", description: "Exit code 1 when something must be mended" },
+    { command: "deploy-mcp doctor --json", description: "The same for programs" }
+  ])
+)
+
+const marks = { ok: ["green", "✓"], warn: ["yellow", "!"], fail: ["red", "✗"] } as const
+
+const lines = ({ what, status, detail, next }: Machine.Finding): ReadonlyArray<string> => {
+  const [colour, mark] = marks[status]
+  return [
+    `${paint(colour, mark)} ${what.padEnd(9)} ${detail}`,
+    ...(next === "" ? [] : [paint("dim", `  ${" ".repeat(9)} → ${next}`)])
+  ]
+}
+
+const unwell = (failed: ReadonlyArray<Machine.Finding>) =>
+  new CommandError({
+    failure: Failure.of(
+      "unavailable",
+      `To be mended: ${failed.map(({ what }) => what).join(", ")}.`,
+      {
+        next: failed[0]?.next ?? ""
+      }
+    )
+  })

@@ -1,0 +1,220 @@
+/** Facts about this machine and the platform on it, each with what to do when it is not as it should be. */
+import { constants } from "node:fs"
+import { access, readFile, stat } from "node:fs/promises"
+import { connect } from "node:net"
+import { dirname, join } from "node:path"
+import { Effect, Schema, Stream } from "effect"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+
+export const Finding = Schema.Struct({
+  what: Schema.String,
+  status: Schema.Literals(["ok", "warn", "fail"]),
+  detail: Schema.String,
+  /** What to do; empty when it is ok. */
+  next: Schema.String
+})
+export type Finding = typeof Finding.Type
+
+const ok = (what: string, detail: string): Finding => ({ what, status: "ok", detail, next: "" })
+const warn = (what: string, detail: string, next: string): Finding => ({
+  what,
+  status: "warn",
+  detail,
+  next
+})
+const fail = (what: string, detail: string, next: string): Finding => ({
+  what,
+  status: "fail",
+  detail,
+  next
+})
+
+export const node = Effect.sync(() =>
+  Number(process.versions.node.split(".")[0]) >= 24
+    ? ok("node", process.version)
+    : fail("node", process.version, "Start with bin/deploy-mcp.mjs, which brings its own Node.js.")
+)
+
+interface Program {
+  readonly name: string
+  readonly args: ReadonlyArray<string>
+  /** What does not work without it. */
+  readonly without: string
+  readonly needed: boolean
+}
+
+const programs: ReadonlyArray<Program> = [
+  {
+    name: "npm",
+    args: ["--version"],
+    needed: false,
+    without: "Node services with dependencies cannot be built"
+  },
+  { name: "git", args: ["--version"], needed: true, without: "nothing can be pushed" },
+  {
+    name: "bwrap",
+    args: ["--version"],
+    needed: false,
+    without: "builds and services run without a sandbox"
+  },
+  {
+    name: "nft",
+    args: ["--version"],
+    needed: false,
+    without: "services can reach the networks of this machine"
+  },
+  { name: "ip", args: ["-V"], needed: false, without: "services share the network of this machine" }
+]
+
+export const tools = Effect.forEach(programs, ({ name, args, without, needed }) =>
+  Effect.map(versionOf(name, args), (version) => {
+    if (version !== null) return ok(name, version)
+    const next = `Install it (${packages[name] ?? name}); until then ${without}.`
+    return needed ? fail(name, "not found", next) : warn(name, "not found", next)
+  })
+)
+
+const packages: Readonly<Record<string, string>> = {
+  bwrap: "package bubblewrap",
+  nft: "package nftables",
+  ip: "package iproute2",
+  npm: "it comes with Node.js"
+}
+
+const versionOf = (name: string, args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+    const handle = yield* spawner.spawn(ChildProcess.make(name, args, { stdin: "ignore" }))
+    const text = yield* handle.all.pipe(Stream.decodeText(), Stream.mkString)
+    return (yield* handle.exitCode) === 0 ? (text.trim().split("\n")[0] ?? "") : null
+  }).pipe(
+    Effect.scoped,
+    Effect.timeout("5 seconds"),
+    Effect.orElseSucceed(() => null)
+  )
+
+export const user = Effect.sync(() =>
+  process.getuid?.() === 0
+    ? ok("root", "yes: services get network namespaces and users of their own")
+    : warn(
+        "root",
+        `no: user ${process.getuid?.() ?? "unknown"}`,
+        "Run as root for network namespaces; without them a service with a fixed port cannot overlap with its successor."
+      )
+)
+
+/** Limits on memory and processor need a hierarchy that may be written to. */
+export const controlGroups = Effect.gen(function* () {
+  const isV2 = yield* exists("/sys/fs/cgroup/cgroup.controllers")
+  const isV1 = yield* exists("/sys/fs/cgroup/memory")
+  if (!isV2 && !isV1) {
+    return warn(
+      "cgroups",
+      "none mounted",
+      "Mount /sys/fs/cgroup; until then limits are not enforced."
+    )
+  }
+  const version = isV2 ? "version 2" : "version 1"
+  return (yield* isWritable(isV2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory"))
+    ? ok("cgroups", `${version}, writable`)
+    : warn(
+        "cgroups",
+        `${version}, not writable`,
+        "Run as root, or in a container with a writable /sys/fs/cgroup; until then limits are not enforced."
+      )
+})
+
+export const home = Effect.fnUntraced(function* (folder: string) {
+  const there = yield* exists(folder)
+  const target = there ? folder : dirname(folder)
+  if (!(yield* isWritable(target))) {
+    return fail("home", `${target} is not writable`, "Set DEPLOY_MCP_HOME to a folder of your own.")
+  }
+  if (!there) return ok("home", `${folder} (not made yet)`)
+  const mode = (yield* Effect.promise(() => stat(folder))).mode & 0o077
+  return mode === 0
+    ? ok("home", folder)
+    : warn("home", `${folder} is readable by others`, `Close it: chmod 700 ${folder}`)
+})
+
+/** The two processes, by what they wrote about themselves and by whether they are there. */
+export const processes = Effect.fnUntraced(function* (folder: string) {
+  const control = yield* pidIn(join(folder, "run", "control.pid"))
+  const edge = yield* pidIn(join(folder, "run", "edge.pid"))
+  const describe = (what: string, pid: Pid, next: string): Finding =>
+    pid === null
+      ? ok(what, "not running")
+      : pid.alive
+        ? ok(what, `process ${pid.number} holds this home`)
+        : warn(what, `process ${pid.number} is gone without a farewell`, next)
+  const findings: ReadonlyArray<Finding> = [
+    describe("control", control, "Nothing to do: the next deploy-mcp up brings everything back."),
+    describe("edge", edge, "Start the platform with deploy-mcp up; it brings the services back.")
+  ]
+  return { findings, control: control?.alive === true, edge: edge?.alive === true }
+})
+
+type Pid = { readonly number: number; readonly alive: boolean } | null
+
+/** A port is as it should be when it listens exactly when its process is there. */
+export const port = Effect.fnUntraced(function* (
+  what: string,
+  number: number,
+  running: boolean,
+  setting: string
+) {
+  const listens = yield* canConnect(number)
+  if (listens === running) {
+    return ok(what, running ? `${number} answers` : `${number} is free`)
+  }
+  return running
+    ? fail(
+        what,
+        `${number} does not answer`,
+        `Set ${setting} to the port of the running platform, or look at what it prints.`
+      )
+    : fail(
+        what,
+        `${number} is used by another program`,
+        `Stop that program, or set ${setting} to a free port.`
+      )
+})
+
+const exists = (path: string) => Effect.promise(() => access(path).then(yes, no))
+const isWritable = (path: string) =>
+  Effect.promise(() => access(path, constants.W_OK).then(yes, no))
+const yes = () => true
+const no = () => false
+
+const pidIn = (file: string) =>
+  Effect.promise(
+    (): Promise<Pid> =>
+      readFile(file, "utf8").then(
+        (text) => {
+          const number = Number.parseInt(text, 10)
+          return number > 0 ? { number, alive: isAlive(number) } : null
+        },
+        () => null
+      )
+  )
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Somebody else's process is alive, too.
+    return error instanceof Error && "code" in error && error.code === "EPERM"
+  }
+}
+
+const canConnect = (number: number) =>
+  Effect.callback<boolean>((resume) => {
+    const socket = connect({ host: "127.0.0.1", port: number, timeout: 1000 })
+    const end = (answer: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(answer))
+    }
+    socket.once("connect", () => end(true))
+    socket.once("error", () => end(false))
+    socket.once("timeout", () => end(false))
+  })
