@@ -1,0 +1,178 @@
+/** From a checkout to a finished directory: install, build, and only what is needed afterwards. */
+import { createHash } from "node:crypto"
+import { chown, mkdir } from "node:fs/promises"
+import { join } from "node:path"
+import type { BuildError, BuildRequest } from "@deploy-mcp/domain/Build"
+import type { Runtime } from "@deploy-mcp/domain/model/Artifact"
+import { reservedVariable } from "@deploy-mcp/domain/model/Names"
+import { Duration, Effect, Redacted } from "effect"
+import { attempt, rejected } from "./BuildFault.ts"
+import type { BuildLog } from "./BuildLog.ts"
+import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
+import { findTree, makeTree, type Tree, treeRequest } from "./DependencyTrees.ts"
+import { copy, link, move, own, remove, seal } from "./Directories.ts"
+import type { KeyedLock } from "./KeyedLock.ts"
+import { installFailure } from "./NpmFailure.ts"
+import { readPackageJson } from "./PackageJson.ts"
+import type { Sandbox } from "./Sandbox.ts"
+import { isDirectory, isFile, rootOf } from "./SourceTree.ts"
+import { runStep } from "./Step.ts"
+import type { Toolchain } from "./Toolchain.ts"
+import type { Work } from "./Workplaces.ts"
+
+interface Site {
+  readonly request: BuildRequest
+  readonly work: Work
+  readonly log: BuildLog
+  readonly settings: BuildProcessSettings
+  readonly toolchain: Toolchain
+  readonly places: Places
+  readonly sandbox: Effect.Effect<Sandbox, BuildError>
+  readonly locks: KeyedLock
+}
+
+interface Finished {
+  readonly directory: string
+  readonly runtime: Runtime
+  readonly bytes: number
+}
+
+export const assemble = Effect.fn("BuildProcess.assemble")(function* (
+  site: Site
+): Effect.fn.Return<Finished, BuildError> {
+  const { request, work, log } = site
+  const { plan, settings } = request
+  log.say(`Detected ${plan.detected}`)
+  const root = yield* rootOf(request.source, settings.root_directory)
+  const app = join(work.directory, "app")
+  yield* move(root, app)
+  const shared = plan.install === undefined ? null : yield* install(site, app, plan.install)
+  if (plan.build !== undefined) {
+    const { user } = yield* site.sandbox
+    yield* own(app, user)
+    yield* step(site, app, "build", plan.build)
+  }
+  const limit = site.settings.outputLimit
+  if (plan.kind === "static") {
+    const publish = plan.publish ?? (yield* findPublished(app))
+    if (!(yield* isDirectory(app, publish))) {
+      return yield* rejected(
+        "build_failed",
+        `The folder '${publish}' is not there after the build.`
+      )
+    }
+    const directory = join(app, publish)
+    const bytes = yield* seal(directory, { limit, jail: true })
+    return { directory, bytes, runtime: { kind: "static", publish: "." } }
+  }
+  const skip = shared === null ? {} : { skip: "node_modules" }
+  const size = yield* seal(app, { limit: limit - (shared?.bytes ?? 0), ...skip })
+  const path = [site.toolchain.node.bin]
+  return {
+    directory: app,
+    bytes: size + (shared?.bytes ?? 0),
+    runtime: { kind: "process", start: plan.start ?? "", path }
+  }
+})
+
+/** Answers with the tree whose files are now shared with `app`, or null when `app` has its own. */
+const install = (site: Site, app: string, line: string): Effect.Effect<Tree | null, BuildError> =>
+  Effect.gen(function* () {
+    const { request, log, places, toolchain } = site
+    const identity = [request.owner, ...toolchain.versions]
+    const wanted = yield* treeRequest(app, line, identity, visible(request))
+    const sandbox = yield* site.sandbox
+    if (wanted === null) {
+      yield* own(app, sandbox.user)
+      yield* step(site, app, "install", line)
+      return null
+    }
+    const tree = yield* site.locks.holding(wanted.key)(
+      Effect.gen(function* () {
+        const kept = yield* findTree(places.trees, wanted.key)
+        if (kept !== null) {
+          log.say("Dependencies are unchanged: using the installed ones")
+          return kept
+        }
+        const variables = wanted.usesVariables ? visible(request) : {}
+        return yield* makeTree(places.trees, wanted, site.work, site.settings.outputLimit, (at) =>
+          own(at, sandbox.user).pipe(Effect.andThen(step(site, at, "install", line, variables)))
+        )
+      })
+    )
+    if (tree === null) return yield* rejected("install_failed", "The dependencies were not kept.")
+    const modules = join(app, "node_modules")
+    yield* remove(modules)
+    // What writes to a shared file writes to every release that has it.
+    const share = request.plan.build === undefined && sandbox.level === "bubblewrap"
+    yield* share ? link(tree.modules, modules) : copy(tree.modules, modules)
+    return share ? tree : null
+  })
+
+/** Our own names stay ours, and none may act on the programs that make the sandbox. */
+const visible = ({ variables }: BuildRequest): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(variables)
+      .filter(([name]) => !reservedVariable(name))
+      .map(([name, value]) => [name, Redacted.value(value)])
+  )
+
+const step = (
+  site: Site,
+  app: string,
+  kind: "install" | "build",
+  line: string,
+  variables = visible(site.request)
+): Effect.Effect<void, BuildError> =>
+  Effect.gen(function* () {
+    const { work, log, settings } = site
+    const sandbox = yield* site.sandbox
+    const place = { app, ...(yield* makeHome(site, sandbox.user)) }
+    log.say(`$ ${line}`)
+    const end = yield* runStep(sandbox.launch(line, place, variables), work.name, log.write).pipe(
+      Effect.timeoutOrElse({
+        duration: settings.stepTimeout,
+        orElse: () => {
+          const limit = Duration.format(settings.stepTimeout)
+          return Effect.fail(
+            rejected("build_timed_out", `'${line}' did not end within ${limit}.`, {
+              evidence: log.evidence()
+            })
+          )
+        }
+      })
+    )
+    if (end.code === 0) return
+    const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
+    const evidence = log.evidence()
+    if (kind === "install") return yield* installFailure(line, ended, log.recent(), evidence)
+    return yield* rejected("build_failed", `'${line}' ${ended}.`, { evidence })
+  })
+
+/** A home directory for this build alone, and the package cache that an owner's builds share. */
+const makeHome = ({ request, work, places }: Site, user: number | null) =>
+  attempt("make a home directory", async () => {
+    const name = createHash("sha256").update(request.owner).digest("hex").slice(0, 32)
+    const paths = { home: join(work.directory, "home"), cache: join(places.caches, name) }
+    for (const path of [paths.home, paths.cache]) {
+      await mkdir(path, { recursive: true, mode: 0o700 })
+      if (user !== null) await chown(path, user, user)
+    }
+    return paths
+  })
+
+const outputs = ["dist", "build", "out", "public"]
+
+const findPublished = (app: string): Effect.Effect<string, BuildError> =>
+  Effect.gen(function* () {
+    for (const folder of outputs) if (yield* isFile(app, `${folder}/index.html`)) return folder
+    const manifest = yield* readPackageJson(app)
+    if (manifest === null && (yield* isFile(app, "index.html"))) return "."
+    const main = manifest?.main?.replace(/^\.\//u, "")
+    const made = main !== undefined && (yield* isFile(app, main))
+    return yield* rejected(
+      "no_start_command",
+      `The build made no index.html in ${outputs.join(", ")}, and package.json has no start script.`,
+      made ? { patch: { start_command: `node ${main}` } } : {}
+    )
+  })

@@ -1,0 +1,135 @@
+/** A `process` provider in a home of its own, for tests. Everything it makes is gone with its scope. */
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { Build, type BuildError, type BuildRequest } from "@deploy-mcp/domain/Build"
+import type { Failure } from "@deploy-mcp/domain/Failure"
+import { failureOf } from "@deploy-mcp/domain/Fault"
+import { type Artifact, ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
+import { OwnerId } from "@deploy-mcp/domain/model/Ids"
+import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import * as Provider from "@deploy-mcp/domain/Provider"
+import { ConfigProvider, Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { BuildProcess, type BuildProcessSettings } from "./BuildProcess.ts"
+import { executable } from "./SandboxProbe.ts"
+
+const path = process.env.PATH ?? ""
+export const hasBubblewrap = executable("bwrap", path) !== null
+export const isRoot = process.getuid?.() === 0
+
+export const owner = OwnerId.make(`own_${"a".repeat(20)}`)
+export const keyOf = (n: number) => ArtifactKey.make(n.toString(16).padStart(64, "0"))
+
+export const serviceSettings = (more: Partial<ServiceSettings> = {}): ServiceSettings => ({
+  build_pack: "auto",
+  memory: 256,
+  cpu: 1,
+  ...more
+})
+
+type Files = Readonly<Record<string, string>>
+
+interface RunOptions extends Partial<ServiceSettings> {
+  readonly key?: number
+  readonly owner?: OwnerId
+  readonly variables?: Files
+}
+
+export interface Bench {
+  readonly home: string
+  readonly host: Provider.Host["Service"]
+  readonly build: Build["Service"]
+  /** Everything that builds have logged, as `stream text`. */
+  readonly log: Array<string>
+  /** A new checkout with these files. */
+  readonly source: (files: Files) => string
+  readonly request: (source: string, plan: BuildPlan, options?: RunOptions) => BuildRequest
+  /** Plans and builds, as the runtime does. */
+  readonly run: (files: Files, options?: RunOptions) => Effect.Effect<Artifact, BuildError>
+  readonly plan: (files: Files, options?: RunOptions) => Effect.Effect<BuildPlan, BuildError>
+  /** Another provider on the same directories, as after a restart. */
+  readonly again: Effect.Effect<Build["Service"], never, Scope.Scope>
+}
+
+/** `plain`: a machine without bubblewrap. `open`: other users may look into the home. */
+export const makeBench = (
+  overrides: Partial<BuildProcessSettings> = {},
+  { plain = false, open = false } = {}
+): Effect.Effect<Bench, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const home = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "build-process-"))),
+      (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+    )
+    if (open) chmodSync(home, 0o711)
+    const host = {
+      directory: join(home, "build"),
+      artifacts: join(home, "artifacts"),
+      node: { bin: dirname(process.execPath), version: process.versions.node }
+    }
+    const provider = ConfigProvider.fromUnknown({ PATH: plain ? onlyNpm(home) : path })
+    const defaults = yield* BuildProcess.config.pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, provider)
+    )
+    const again = Layer.build(
+      BuildProcess.make({ ...defaults, ...overrides }).pipe(
+        Layer.provide(Layer.succeed(Provider.Host, host))
+      )
+    ).pipe(Effect.map((context) => Context.get(context, Build)))
+    const build = yield* again
+    const log: Array<string> = []
+    const source = (files: Files) => {
+      const directory = mkdtempSync(join(home, "source-"))
+      for (const [name, text] of Object.entries(files)) {
+        mkdirSync(dirname(join(directory, name)), { recursive: true })
+        writeFileSync(join(directory, name), text)
+      }
+      return directory
+    }
+    const request: Bench["request"] = (directory, plan, options = {}) => ({
+      key: keyOf(options.key ?? 1),
+      owner: options.owner ?? owner,
+      source: directory,
+      settings: settingsOf(options),
+      plan,
+      variables: Object.fromEntries(
+        Object.entries(options.variables ?? {}).map(([name, value]) => [name, Redacted.make(value)])
+      ),
+      log: (stream, text) => Effect.sync(() => void log.push(`${stream} ${text}`))
+    })
+    const plan: Bench["plan"] = (files, options = {}) =>
+      build.plan(source(files), settingsOf(options))
+    const run: Bench["run"] = (files, options = {}) => {
+      const directory = source(files)
+      return build
+        .plan(directory, settingsOf(options))
+        .pipe(Effect.flatMap((made) => build.artifact(request(directory, made, options))))
+    }
+    return { home, host, build, log, source, request, run, plan, again }
+  })
+
+const settingsOf = ({ key: _, owner: __, variables: ___, ...settings }: RunOptions) =>
+  serviceSettings(settings)
+
+const onlyNpm = (home: string): string => {
+  const bin = join(home, "bin")
+  const npm = executable("npm", path)
+  mkdirSync(bin)
+  if (npm !== null) symlinkSync(realpathSync(npm), join(bin, "npm"))
+  return bin
+}
+
+/** The catalogue entry that a build or a plan ends with; dies when it succeeds. */
+export const failure = <A>(effect: Effect.Effect<A, BuildError>): Effect.Effect<Failure> =>
+  Effect.flip(effect).pipe(
+    Effect.map((error) => failureOf(error.reason)),
+    Effect.orDie
+  )

@@ -1,0 +1,133 @@
+/**
+ * Builds on this machine: detects what is in the checkout, installs and builds it as a sandboxed
+ * child process, and leaves an immutable directory. A second build with the same dependencies links
+ * the tree of the first and starts no process at all but `cp`.
+ */
+import { mkdir, readdir } from "node:fs/promises"
+import { join } from "node:path"
+import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
+import * as Provider from "@deploy-mcp/domain/Provider"
+import { Clock, Config, Duration, Effect, Layer, Option } from "effect"
+import { commitArtifact, findArtifact, removeArtifact } from "./ArtifactStore.ts"
+import { assemble } from "./Assembly.ts"
+import { attempt } from "./BuildFault.ts"
+import * as BuildLog from "./BuildLog.ts"
+import { sweepTrees } from "./DependencyTrees.ts"
+import { detect } from "./Detection.ts"
+import * as KeyedLock from "./KeyedLock.ts"
+import { probeSandbox, systemCa, writeEtc } from "./SandboxProbe.ts"
+import { findToolchain } from "./Toolchain.ts"
+import { makeWork, sweepWork } from "./Workplaces.ts"
+
+const config = Config.all({
+  /** Longest time for an install or a build. */
+  stepTimeout: Config.Duration("BUILD_STEP_TIMEOUT").pipe(Config.withDefault(Duration.minutes(10))),
+  /** Bytes of the largest artifact. */
+  outputLimit: Config.Int("BUILD_OUTPUT_LIMIT").pipe(Config.withDefault(1024 ** 3)),
+  /** Characters of output that one build may log. */
+  logLimit: Config.Int("BUILD_LOG_LIMIT").pipe(Config.withDefault(4 * 1024 ** 2)),
+  /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
+  npmRegistry: Config.option(Config.URL("BUILD_NPM_REGISTRY")),
+  /** Certificates that builds trust; the system's bundle otherwise. */
+  caFile: Config.option(Config.String("BUILD_CA_FILE")),
+  /** Days that unused dependency trees are kept. */
+  treeDays: Config.Int("BUILD_TREE_DAYS").pipe(Config.withDefault(30)),
+  /** Where `bwrap`, `npm` and the system's programs are looked for. */
+  path: Config.String("PATH").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
+})
+export type BuildProcessSettings = Config.Success<typeof config>
+
+const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provider.Host> =>
+  Layer.effect(
+    Build,
+    Effect.gen(function* () {
+      const host = yield* Provider.Host
+      const places = yield* preparePlaces(host, settings)
+      const toolchain = yield* findToolchain(host.node, settings.path)
+      const caFile = Option.getOrElse(settings.caFile, systemCa)
+      const parts = { toolchain, etc: places.etc, caFile, searchPath: settings.path }
+      yield* writeEtc(places.etc, {
+        npm: toolchain.npm?.directory ?? null,
+        npmRegistry: Option.match(settings.npmRegistry, { onNone: () => null, onSome: String })
+      })
+      const probe = yield* Effect.cached(probeSandbox(parts, places.work))
+      // The first build should not wait for it.
+      yield* Effect.forkScoped(Effect.ignore(probe))
+      const builds = yield* KeyedLock.make
+      const trees = yield* KeyedLock.make
+
+      const artifact = Effect.fn("BuildProcess.artifact")(function* (request: BuildRequest) {
+        const found = yield* findArtifact(host.artifacts, request.key)
+        if (found !== null) return found
+        const work = yield* makeWork(places.work)
+        const log = yield* BuildLog.make(request, settings.logLimit)
+        const finished = yield* assemble({
+          request,
+          work,
+          log,
+          settings,
+          toolchain,
+          places,
+          sandbox: probe,
+          locks: trees
+        }).pipe(Effect.ensuring(log.close))
+        return yield* commitArtifact(host.artifacts, finished.directory, work, {
+          key: request.key,
+          runtime: finished.runtime,
+          bytes: finished.bytes
+        })
+      }, Effect.scoped)
+
+      return Build.of({
+        plan: (source, serviceSettings) => detect(source, serviceSettings, toolchain),
+        find: (key) => findArtifact(host.artifacts, key),
+        artifact: (request) => builds.holding(request.key)(artifact(request)),
+        remove: (key) =>
+          builds.holding(key)(
+            makeWork(places.work).pipe(
+              Effect.flatMap((work) => removeArtifact(host.artifacts, key, work)),
+              Effect.scoped
+            )
+          ),
+        isolation: probe.pipe(
+          Effect.map((sandbox) => sandbox.description),
+          Effect.catch(() => Effect.succeed("unknown: the build directory cannot be written"))
+        )
+      })
+    }).pipe(Effect.orDie)
+  )
+
+export interface Places {
+  readonly work: string
+  readonly trees: string
+  readonly caches: string
+  readonly etc: string
+}
+
+const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
+  host: Provider.Host["Service"],
+  settings: BuildProcessSettings
+) {
+  const [work, trees, caches, etc] = ["work", "trees", "caches", "etc"].map((name) =>
+    join(host.directory, name)
+  ) as [string, string, string, string]
+  yield* attempt("make the build directories", async () => {
+    for (const path of [work, trees, caches, etc, host.artifacts]) {
+      await mkdir(path, { recursive: true, mode: 0o755 })
+    }
+  })
+  yield* sweepWork(work)
+  yield* sweepWork(host.artifacts)
+  const kept = yield* attempt("read the trees", () => readdir(trees))
+  const maxAge = Duration.toMillis(Duration.days(settings.treeDays))
+  yield* sweepTrees(trees, kept, yield* Clock.currentTimeMillis, maxAge)
+  return { work, trees, caches, etc } satisfies Places
+})
+
+export const BuildProcess = Provider.make({
+  id: "process",
+  service: Build,
+  summary: "Builds static sites and Node projects as sandboxed processes on this machine.",
+  config,
+  make: layer
+})

@@ -1,0 +1,295 @@
+import { symlinkSync } from "node:fs"
+import { join } from "node:path"
+import { RelativePath } from "@deploy-mcp/domain/model/Names"
+import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { failure, makeBench, serviceSettings } from "./BuildBench.ts"
+
+type Files = Record<string, string>
+const pkg = (fields: unknown) => JSON.stringify(fields)
+const lock = { "package-lock.json": "{}" }
+
+describe("what is planned", () => {
+  const cases: ReadonlyArray<[string, Files, Partial<ServiceSettings>, Record<string, unknown>]> = [
+    ["a page", { "index.html": "" }, {}, { kind: "static", publish: ".", detected: "index.html" }],
+    [
+      "a page with a script named like a server",
+      { "index.html": "", "main.js": "" },
+      {},
+      { kind: "static", publish: "." }
+    ],
+    ["a page in public", { "public/index.html": "" }, {}, { kind: "static", publish: "public" }],
+    [
+      "a server with a public folder",
+      { "public/index.html": "", "server.js": "" },
+      {},
+      { kind: "node", start: "exec node server.js" }
+    ],
+    [
+      "a Staticfile",
+      { Staticfile: "root: site\n", "site/a.txt": "" },
+      {},
+      { kind: "static", publish: "site" }
+    ],
+    [
+      "a lone server",
+      { "server.js": "" },
+      {},
+      { kind: "node", start: "exec node server.js", detected: "server.js" }
+    ],
+    [
+      "a lone TypeScript file",
+      { "index.ts": "" },
+      {},
+      { kind: "node", start: "exec node index.ts" }
+    ],
+    [
+      "a start script",
+      { "package.json": pkg({ scripts: { start: "node a.js" } }) },
+      {},
+      { kind: "node", start: "exec node a.js", detected: "package.json" }
+    ],
+    [
+      "a main file",
+      { "package.json": pkg({ main: "./lib/a.js" }), "lib/a.js": "" },
+      {},
+      { kind: "node", start: "exec node lib/a.js" }
+    ],
+    [
+      "a main file without its extension",
+      { "package.json": pkg({ main: "a" }), "a.js": "" },
+      {},
+      { kind: "node", start: "exec node a.js" }
+    ],
+    [
+      "dependencies",
+      { "package.json": pkg({ dependencies: { a: "1" } }), ...lock, "index.js": "" },
+      {},
+      { kind: "node", install: "npm ci --omit=dev", build: undefined }
+    ],
+    [
+      "development dependencies alone",
+      { "package.json": pkg({ devDependencies: { a: "1" } }), "index.js": "" },
+      {},
+      { kind: "node", install: undefined }
+    ],
+    [
+      "a start script that is a development dependency",
+      {
+        "package.json": pkg({ devDependencies: { tsx: "1" }, scripts: { start: "tsx a.ts" } }),
+        ...lock
+      },
+      {},
+      { install: "npm ci --include=dev" }
+    ],
+    [
+      "a build script",
+      {
+        "package.json": pkg({
+          devDependencies: { a: "1" },
+          scripts: { start: "node a", build: "a" }
+        }),
+        ...lock
+      },
+      {},
+      { kind: "node", install: "npm ci --include=dev", build: "npm run build" }
+    ],
+    [
+      "a build script and nothing to start",
+      { "package.json": pkg({ devDependencies: { a: "1" }, scripts: { build: "a" } }), ...lock },
+      {},
+      { kind: "static", build: "npm run build", publish: undefined, start: undefined }
+    ],
+    [
+      "a page beside a package.json that does nothing",
+      { "package.json": pkg({ devDependencies: { prettier: "1" } }), "index.html": "" },
+      {},
+      { kind: "static", publish: "." }
+    ],
+    [
+      "commands of the settings",
+      { "package.json": pkg({ dependencies: { a: "1" }, scripts: { start: "x", build: "y" } }) },
+      { install_command: "i", build_command: "b", start_command: "node s.js" },
+      { install: "i", build: "b", start: "exec node s.js" }
+    ],
+    [
+      "start_command beside a page",
+      { "index.html": "" },
+      { start_command: "node x.js" },
+      { kind: "node", start: "exec node x.js" }
+    ],
+    [
+      "npm start as start_command",
+      { "package.json": pkg({ scripts: { start: "node a.js" } }) },
+      { start_command: "npm start" },
+      { start: "exec node a.js" }
+    ],
+    [
+      "build_pack static",
+      { "package.json": pkg({ scripts: { start: "x" } }), "index.html": "" },
+      { build_pack: "static" },
+      { kind: "static", publish: "." }
+    ],
+    [
+      "build_pack node",
+      { "index.html": "", "index.js": "" },
+      { build_pack: "node" },
+      { kind: "node", start: "exec node index.js" }
+    ],
+    [
+      "root_directory",
+      { "apps/web/index.html": "" },
+      { root_directory: RelativePath.make("apps/web") },
+      { kind: "static", publish: "." }
+    ]
+  ]
+  for (const [name, files, settings, expected] of cases) {
+    it.live(name, () =>
+      Effect.gen(function* () {
+        const plan: Record<string, unknown> = yield* (yield* makeBench()).plan(files, settings)
+        for (const [field, value] of Object.entries(expected)) {
+          assert.deepStrictEqual(plan[field], value, field)
+        }
+      })
+    )
+  }
+
+  it.live("names what shapes the output", () =>
+    Effect.gen(function* () {
+      const bench = yield* makeBench()
+      const site = yield* bench.plan({ "index.html": "" })
+      assert.deepStrictEqual(site.toolchain, ["deploy-mcp build 1"])
+      const node = yield* bench.plan({ "index.js": "" })
+      assert.include(node.toolchain, `node ${process.versions.node}`)
+      assert.isTrue(node.toolchain.some((each) => /^npm \d+\.\d+\.\d+/u.test(each)))
+    })
+  )
+})
+
+describe("what is refused", () => {
+  const cases: ReadonlyArray<[string, Files, Partial<ServiceSettings>, string, RegExp]> = [
+    ["an empty checkout", {}, {}, "unknown_kind", /empty/u],
+    ["another language", { "requirements.txt": "" }, {}, "unknown_kind", /Python/u],
+    [
+      "no lockfile",
+      { "package.json": pkg({ dependencies: { a: "1" } }), "index.js": "" },
+      {},
+      "lockfile_missing",
+      /package-lock/u
+    ],
+    [
+      "a lockfile above root_directory",
+      { "a/package.json": pkg({ dependencies: { a: "1" } }), "a/index.js": "", ...lock },
+      { root_directory: RelativePath.make("a") },
+      "lockfile_missing",
+      /above root_directory/u
+    ],
+    [
+      "pnpm's lockfile",
+      { "package.json": pkg({ dependencies: { a: "1" } }), "index.js": "", "pnpm-lock.yaml": "" },
+      {},
+      "toolchain_missing",
+      /pnpm/u
+    ],
+    [
+      "yarn as packageManager",
+      {
+        "package.json": pkg({ packageManager: "yarn@4.1.0", dependencies: { a: "1" } }),
+        ...lock,
+        "index.js": ""
+      },
+      {},
+      "toolchain_missing",
+      /yarn/u
+    ],
+    [
+      "bun as engine",
+      { "package.json": pkg({ engines: { bun: "1" }, dependencies: { a: "1" } }), "index.js": "" },
+      {},
+      "toolchain_missing",
+      /bun/u
+    ],
+    [
+      "nothing to start",
+      { "package.json": pkg({ name: "x" }) },
+      {},
+      "no_start_command",
+      /no start script/u
+    ],
+    [
+      "a main file that is not there",
+      { "package.json": pkg({ main: "gone.js" }) },
+      {},
+      "no_start_command",
+      /gone\.js/u
+    ],
+    [
+      "broken JSON",
+      { "package.json": '{\n  "name": "x",\n  oops\n}' },
+      {},
+      "manifest_invalid",
+      /line 3, column 3/u
+    ],
+    [
+      "JSON that ends too early",
+      { "package.json": '{ "name": ' },
+      {},
+      "manifest_invalid",
+      /line 1/u
+    ],
+    ["JSON that is no object", { "package.json": "7" }, {}, "manifest_invalid", /object/u],
+    [
+      "a field of the wrong type",
+      { "package.json": pkg({ scripts: { start: 7 } }) },
+      {},
+      "manifest_invalid",
+      /scripts/u
+    ],
+    [
+      "a root_directory that is not there",
+      { "index.html": "" },
+      { root_directory: RelativePath.make("web") },
+      "root_directory_missing",
+      /'web'/u
+    ],
+    [
+      "a Staticfile with a wrong root",
+      { Staticfile: "root: nope" },
+      {},
+      "manifest_invalid",
+      /nope/u
+    ],
+    [
+      "build_pack node on a page",
+      { "index.html": "" },
+      { build_pack: "node" },
+      "unknown_kind",
+      /build_pack/u
+    ]
+  ]
+  for (const [name, files, settings, code, telling] of cases) {
+    it.live(name, () =>
+      Effect.gen(function* () {
+        const found = yield* failure((yield* makeBench()).plan(files, settings))
+        assert.strictEqual(found.code, code)
+        assert.match([found.cause, ...found.evidence, found.next].join("\n"), telling)
+      })
+    )
+  }
+
+  it.live("a link, where a file or a folder should be", () =>
+    Effect.gen(function* () {
+      const bench = yield* makeBench()
+      const outside = bench.source({ "package.json": pkg({ main: "x.js" }), "index.html": "" })
+      const source = bench.source({})
+      symlinkSync(join(outside, "package.json"), join(source, "package.json"))
+      symlinkSync(outside, join(source, "web"))
+      const found = yield* failure(bench.build.plan(source, serviceSettings()))
+      assert.strictEqual(found.code, "unknown_kind")
+      const web = serviceSettings({ root_directory: RelativePath.make("web") })
+      const missing = yield* failure(bench.build.plan(source, web))
+      assert.strictEqual(missing.code, "root_directory_missing")
+    })
+  )
+})

@@ -1,0 +1,122 @@
+/**
+ * What is in a checkout, and what follows from it. A package.json makes a Node project, unless it
+ * only builds a site; without one, an index.html makes a site and a server.js a Node project.
+ */
+import type { BuildError } from "@deploy-mcp/domain/Build"
+import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
+import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import { Effect } from "effect"
+import { rejected } from "./BuildFault.ts"
+import { detectNode, hasDependencies, nodeEntry } from "./NodeProject.ts"
+import { readPackageJson, readText } from "./PackageJson.ts"
+import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
+import { revision, type Toolchain } from "./Toolchain.ts"
+
+export const detect = Effect.fn("BuildProcess.detect")(function* (
+  source: string,
+  settings: ServiceSettings,
+  toolchain: Toolchain
+): Effect.fn.Return<BuildPlan, BuildError> {
+  const root = yield* rootOf(source, settings.root_directory)
+  const manifest = yield* readPackageJson(root)
+  const entry = yield* nodeEntry(root, manifest)
+  const site = yield* detectSite(root, settings)
+  const node = detectNode({ source, root, settings, manifest, entry, toolchain })
+  const asFiles = siteAsItIs(site, settings, toolchain)
+
+  if (settings.build_pack === "static") {
+    if (manifest?.scripts?.build !== undefined || settings.build_command !== undefined) {
+      return yield* node("static")
+    }
+    return asFiles ?? (yield* unknown(root, "build_pack is 'static', but there is no index.html."))
+  }
+  if (settings.start_command !== undefined) return yield* node("node")
+  if (settings.build_pack === "node") {
+    if (manifest === null && entry === null) {
+      return yield* unknown(
+        root,
+        "build_pack is 'node', but there is no package.json or server.js."
+      )
+    }
+    return yield* node("node")
+  }
+  if (manifest !== null) {
+    if (manifest.scripts?.start !== undefined || entry !== null) return yield* node("node")
+    if (manifest.scripts?.build !== undefined) return yield* node("static")
+    return asFiles !== null && !hasDependencies(manifest) ? asFiles : yield* node("node")
+  }
+  if (asFiles !== null && (site?.publish === "." || site?.file === "Staticfile")) return asFiles
+  if (entry !== null) return yield* node("node")
+  return asFiles ?? (yield* unknown(root, "Found no index.html, package.json or server.js."))
+})
+
+interface Site {
+  readonly publish: string
+  readonly file: string
+}
+
+const detectSite = (
+  root: string,
+  settings: ServiceSettings
+): Effect.Effect<Site | null, BuildError> =>
+  Effect.gen(function* () {
+    const staticfile = yield* readText(root, "Staticfile", 64 * 1024)
+    const publish = /^root:\s*["']?([^"'\s#]+)/mu.exec(staticfile ?? "")?.[1]
+    if (publish !== undefined) {
+      if (settings.build_command || (yield* isDirectory(root, publish)))
+        return { publish, file: "Staticfile" }
+      const cause = `Staticfile names the folder '${publish}', which is not there.`
+      return yield* rejected("manifest_invalid", cause)
+    }
+    const file = yield* firstFile(root, ["index.html", "public/index.html"])
+    if (file !== null) return { publish: file === "index.html" ? "." : "public", file }
+    return staticfile === null ? null : { publish: ".", file: "Staticfile" }
+  })
+
+const siteAsItIs = (
+  site: Site | null,
+  settings: ServiceSettings,
+  toolchain: Toolchain
+): BuildPlan | null => {
+  if (site === null) return null
+  const steps = {
+    ...(settings.install_command ? { install: settings.install_command } : {}),
+    ...(settings.build_command ? { build: settings.build_command } : {})
+  }
+  const runs = Object.keys(steps).length > 0
+  return {
+    kind: "static",
+    ...steps,
+    // A build command may make the folder that is served, so it is looked for afterwards.
+    ...(settings.build_command && site.file !== "Staticfile" ? {} : { publish: site.publish }),
+    toolchain: runs ? toolchain.versions : [revision],
+    detected: site.file
+  }
+}
+
+const otherLanguages: ReadonlyArray<readonly [file: string, language: string]> = [
+  ["Dockerfile", "a Dockerfile"],
+  ["go.mod", "Go"],
+  ["Cargo.toml", "Rust"],
+  ["requirements.txt", "Python"],
+  ["pyproject.toml", "Python"],
+  ["deno.json", "Deno"],
+  ["Gemfile", "Ruby"],
+  ["composer.json", "PHP"]
+]
+
+const unknown = (root: string, cause: string): Effect.Effect<never, BuildError> =>
+  Effect.gen(function* () {
+    const names = yield* listing(root)
+    for (const [file, language] of otherLanguages) {
+      if (!(yield* isFile(root, file))) continue
+      return yield* rejected("unknown_kind", `${cause} ${language} is not supported yet.`, {
+        evidence: [file],
+        next: "Deploy a static site (index.html) or a Node project (package.json)."
+      })
+    }
+    const files = names.slice(0, 20)
+    return yield* rejected("unknown_kind", names.length === 0 ? "The folder is empty." : cause, {
+      evidence: files
+    })
+  })

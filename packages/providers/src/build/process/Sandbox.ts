@@ -1,0 +1,213 @@
+/**
+ * The fence around a build step. With bubblewrap a step sees the build directory, the toolchain, the
+ * system's programs and its owner's package cache, and nothing else of the machine; the network is
+ * the machine's own. Without it a step is an ordinary process of another user.
+ *
+ * As root the mounts are made by root and the step then becomes an unprivileged user of the host, so
+ * that no directory above the build needs to be open to others. Elsewhere a user namespace is used.
+ */
+import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs"
+import { delimiter, join } from "node:path"
+import type { Toolchain } from "./Toolchain.ts"
+
+/** The host user that builds run as when the platform is root; outside the range of services. */
+export const buildUser = 199_999
+
+export interface Workplace {
+  /** Absolute; becomes the working directory, `/app` inside bubblewrap. */
+  readonly app: string
+  /** Absolute, writable: a fresh home directory for plain steps. */
+  readonly home: string
+  /** Absolute, writable: the owner's package cache. */
+  readonly cache: string
+}
+
+/** How to start a step with `node:child_process`. */
+export interface Launch {
+  readonly file: string
+  readonly args: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly user?: number
+  /** Written to file descriptor 3; bubblewrap reads its options there, out of everyone's sight. */
+  readonly options?: string
+}
+
+export interface Sandbox {
+  readonly level: "bubblewrap" | "plain"
+  /** One sentence for people. */
+  readonly description: string
+  /** Who must own what a step writes to; null: the platform's own user. */
+  readonly user: number | null
+  readonly launch: (
+    line: string,
+    place: Workplace,
+    variables: Readonly<Record<string, string>>
+  ) => Launch
+}
+
+export interface SandboxParts {
+  readonly toolchain: Toolchain
+  /** Directory with `passwd`, `group`, `npmrc` made by this provider. */
+  readonly etc: string
+  readonly caFile: string | null
+  readonly searchPath: string
+}
+
+export const bubblewrap = (program: string, version: string, parts: SandboxParts): Sandbox => {
+  const root = process.getuid?.() === 0
+  return {
+    level: "bubblewrap",
+    description: `bubblewrap ${version}`,
+    user: root ? buildUser : null,
+    launch: (line, place, variables) => {
+      const env = { ...variables, ...environment(inside, parts.caFile === null ? null : inside.ca) }
+      const options = [
+        ...fence(root),
+        ...system(),
+        ...tools(parts),
+        ...["--perms", "0755", "--dir", "/home", "--perms", "0777", "--tmpfs", inside.home],
+        ...["--bind", place.cache, inside.cache],
+        ...["--bind", place.app, inside.app, "--chdir", inside.app, "--clearenv"],
+        ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value])
+      ]
+      return {
+        file: program,
+        args: [
+          "--args",
+          "3",
+          "--info-fd",
+          "4",
+          "--",
+          ...(root ? become : []),
+          "/bin/sh",
+          "-c",
+          line
+        ],
+        env: { PATH: parts.searchPath },
+        cwd: "/",
+        options: options.map((option) => `${option}\0`).join("")
+      }
+    }
+  }
+}
+
+/** `user`: null when even that is not possible and steps run as the platform's own user. */
+export const plain = (why: string, user: number | null, parts: SandboxParts): Sandbox => ({
+  level: "plain",
+  description: `not sandboxed: ${why}; builds run as ${
+    user === null ? "the platform's own user" : `user ${user}`
+  } and see what that user may see`,
+  user,
+  launch: (line, place, variables) => ({
+    file: "/bin/sh",
+    args: ["-c", line],
+    env: {
+      ...variables,
+      ...environment(
+        {
+          home: place.home,
+          cache: place.cache,
+          npmrc: join(parts.etc, "npmrc"),
+          path: [
+            ...(parts.toolchain.npm === null ? [] : [join(parts.etc, "bin")]),
+            parts.toolchain.node.bin,
+            parts.searchPath,
+            "/usr/local/bin:/usr/bin:/bin"
+          ].join(delimiter)
+        },
+        parts.caFile
+      )
+    },
+    cwd: place.app,
+    ...(user === null ? {} : { user })
+  })
+})
+
+/** Paths inside bubblewrap: a Node.js prefix as its own installer would lay it out. */
+const inside = {
+  app: "/app",
+  home: "/home/build",
+  cache: "/home/build/.npm",
+  npmrc: "/opt/node/etc/npmrc",
+  ca: "/etc/ssl/build-ca.crt",
+  path: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
+}
+
+const environment = (
+  places: { home: string; cache: string; npmrc: string; path: string },
+  caFile: string | null
+): Record<string, string> => ({
+  PATH: places.path,
+  HOME: places.home,
+  LANG: "C.UTF-8",
+  CI: "true",
+  NO_COLOR: "1",
+  npm_config_cache: places.cache,
+  npm_config_globalconfig: places.npmrc,
+  ...(caFile === null
+    ? {}
+    : { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: caFile, npm_config_cafile: caFile })
+})
+
+const fence = (root: boolean): ReadonlyArray<string> => [
+  ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],
+  ...["--die-with-parent", "--new-session", "--cap-drop", "ALL"],
+  // Only for the change of user below; the step itself has none of them.
+  ...(root
+    ? ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"].flatMap((name) => ["--cap-add", name])
+    : ["--unshare-user"]),
+  ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+]
+
+const become = [
+  "setpriv",
+  `--reuid=${buildUser}`,
+  `--regid=${buildUser}`,
+  ...["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+]
+
+const system = (): ReadonlyArray<string> => [
+  ...readOnly("/usr", "/usr"),
+  ...["/bin", "/sbin", "/lib", "/lib32", "/lib64"].flatMap(asOnHost),
+  ...["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"],
+  ...["hosts", "resolv.conf", "nsswitch.conf", "ld.so.cache", "alternatives", "ssl/certs"].flatMap(
+    (name) => readOnly(`/etc/${name}`, `/etc/${name}`)
+  ),
+  // Programs and certificates of systems that keep them elsewhere.
+  ...["/nix/store", "/etc/pki"].flatMap((path) => readOnly(path, path))
+]
+
+const tools = ({ toolchain: { node, npm }, etc, caFile }: SandboxParts): ReadonlyArray<string> => [
+  ...["/opt", "/opt/node", "/opt/node/bin", "/opt/node/include", "/opt/node/etc"].flatMap(
+    (path) => ["--perms", "0755", "--dir", path]
+  ),
+  ...readOnly(join(node.bin, "node"), "/opt/node/bin/node"),
+  ...readOnly(join(node.bin, "..", "include", "node"), "/opt/node/include/node"),
+  ...readOnly(join(etc, "npmrc"), inside.npmrc),
+  ...["passwd", "group"].flatMap((name) => readOnly(join(etc, name), `/etc/${name}`)),
+  ...(caFile === null ? [] : readOnly(caFile, inside.ca)),
+  ...(npm === null
+    ? []
+    : [
+        ...["/opt/node/lib", "/opt/node/lib/node_modules"].flatMap((path) => [
+          ...["--perms", "0755", "--dir", path]
+        ]),
+        ...readOnly(npm.directory, "/opt/node/lib/node_modules/npm"),
+        ...["npm", "npx"].flatMap((name) => [
+          "--symlink",
+          `../lib/node_modules/npm/bin/${name}-cli.js`,
+          `/opt/node/bin/${name}`
+        ])
+      ])
+]
+
+const readOnly = (from: string, to: string): ReadonlyArray<string> =>
+  existsSync(from) ? ["--ro-bind", realpathSync(from), to] : []
+
+/** `/bin` is a link to `usr/bin` on most systems and a directory on some. */
+const asOnHost = (path: string): ReadonlyArray<string> => {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (stat === undefined) return []
+  return stat.isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : readOnly(path, path)
+}

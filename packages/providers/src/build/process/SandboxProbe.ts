@@ -1,0 +1,116 @@
+/** Which fence this machine really offers: each is tried once with a step that does nothing. */
+import { accessSync, constants, existsSync } from "node:fs"
+import { chown, mkdir, symlink, unlink, writeFile } from "node:fs/promises"
+import { delimiter, join } from "node:path"
+import type { BuildError } from "@deploy-mcp/domain/Build"
+import { Effect } from "effect"
+import { attempt } from "./BuildFault.ts"
+import { bubblewrap, buildUser, plain, type Sandbox, type SandboxParts } from "./Sandbox.ts"
+import { runStep } from "./Step.ts"
+import { makeWork } from "./Workplaces.ts"
+
+export const probeSandbox = Effect.fn("BuildProcess.probeSandbox")(function* (
+  parts: SandboxParts,
+  work: string
+): Effect.fn.Return<Sandbox, BuildError> {
+  const root = process.getuid?.() === 0
+  const program = executable("bwrap", parts.searchPath)
+  if (program !== null) {
+    const fenced = bubblewrap(program, yield* versionOf(program), parts)
+    if (yield* works(fenced, work)) return fenced
+  }
+  const why =
+    program === null
+      ? "bubblewrap is not installed"
+      : "bubblewrap is installed but cannot make its namespaces here"
+  const unprivileged = plain(why, buildUser, parts)
+  if (root && (yield* works(unprivileged, work))) return unprivileged
+  return plain(why, null, parts)
+}, Effect.scoped)
+
+/** Whether a step can run there and write into its directory, at its full path. */
+const works = (sandbox: Sandbox, parent: string) =>
+  Effect.gen(function* () {
+    const { directory, name } = yield* makeWork(parent)
+    const place = { app: join(directory, "app"), home: join(directory, "home"), cache: directory }
+    yield* attempt("make a work directory", async () => {
+      for (const path of [place.app, place.home]) {
+        await mkdir(path)
+        if (sandbox.user !== null) await chown(path, sandbox.user, sandbox.user)
+      }
+    })
+    const launch = sandbox.launch('cd "$(pwd)" && : > probe', place, {})
+    const { code } = yield* runStep(launch, name, () => {})
+    return code === 0
+  }).pipe(Effect.scoped)
+
+const versionOf = (program: string) =>
+  Effect.gen(function* () {
+    let text = ""
+    const launch = { file: program, args: ["--version"], env: {}, cwd: "/" }
+    yield* runStep(launch, "version", (_, chunk) => {
+      text += chunk
+    })
+    return /\d+\.\d+(?:\.\d+)?/u.exec(text)?.[0] ?? "of unknown version"
+  })
+
+export const executable = (name: string, searchPath: string): string | null => {
+  const found = searchPath
+    .split(delimiter)
+    .filter((directory) => directory.startsWith("/"))
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+  return found ?? null
+}
+
+/** The certificates that this machine trusts, in one file. */
+export const systemCa = (): string | null =>
+  [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem"
+  ].find((path) => existsSync(path)) ?? null
+
+export interface EtcOptions {
+  readonly npm: string | null
+  readonly npmRegistry: string | null
+}
+
+/** The few files of `/etc` that steps see instead of the machine's own. */
+export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, BuildError> =>
+  attempt("write the build settings", async () => {
+    const user = process.getuid?.() === 0 ? buildUser : (process.getuid?.() ?? buildUser)
+    await mkdir(join(etc, "bin"), { recursive: true, mode: 0o755 })
+    await writeFile(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
+    await writeFile(join(etc, "group"), `build:x:${user}:\n`)
+    await writeFile(join(etc, "npmrc"), npmrc(options))
+    if (options.npm === null) return
+    for (const name of ["npm", "npx"]) {
+      const path = join(etc, "bin", name)
+      await unlink(path).catch(() => {})
+      await symlink(join(options.npm, "bin", `${name}-cli.js`), path)
+    }
+  })
+
+/** Defaults that a project's own .npmrc may override. Few retries: a step must not hang on a dead registry. */
+const npmrc = ({ npmRegistry }: EtcOptions) =>
+  [
+    "audit=false",
+    "fund=false",
+    "update-notifier=false",
+    "progress=false",
+    "prefer-offline=true",
+    "fetch-retries=2",
+    "fetch-retry-mintimeout=500",
+    "fetch-retry-maxtimeout=3000",
+    "fetch-timeout=60000",
+    ...(npmRegistry === null ? [] : [`registry=${npmRegistry}`]),
+    ""
+  ].join("\n")

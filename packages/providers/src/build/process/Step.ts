@@ -1,0 +1,123 @@
+/** Runs one command line of a tenant to its end, its time limit or our interruption. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import type { Readable, Writable } from "node:stream"
+import { Effect } from "effect"
+import type { Launch } from "./Sandbox.ts"
+
+export interface StepEnd {
+  /** Null when a signal ended it, or when it could not be started. */
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/** Names a plain step's processes, so that one that left its group is found again. */
+export const mark = "DEPLOY_MCP_BUILD"
+
+/**
+ * When it returns, fails or is interrupted, no process of the step is left. `onOutput` is called
+ * with text as it arrives, not cut into lines.
+ */
+export const runStep = (
+  launch: Launch,
+  name: string,
+  onOutput: (stream: "stdout" | "stderr", text: string) => void
+): Effect.Effect<StepEnd> =>
+  Effect.callback<StepEnd>((resume) => {
+    const sandboxed = launch.options !== undefined
+    const child = spawn(launch.file, [...launch.args], {
+      cwd: launch.cwd,
+      env: sandboxed ? launch.env : { ...launch.env, [mark]: name },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe", ...(sandboxed ? (["pipe", "pipe"] as const) : [])],
+      ...(launch.user === undefined ? {} : { uid: launch.user, gid: launch.user })
+    })
+    const killSandbox = sandboxed ? sandboxKill(child, launch.options ?? "") : null
+    const kill = () => (killSandbox === null ? killGroup(child, name) : killSandbox())
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream]?.setEncoding("utf8").on("data", (text: string) => onOutput(stream, text))
+    }
+    // What a step left behind may still hold its output open.
+    child.on("exit", () => sandboxed || killGroup(child, name))
+    const closed = new Promise<StepEnd>((resolve) => {
+      child.on("close", (code, signal) => resolve({ code, signal }))
+      child.on("error", () => child.pid ?? resolve({ code: null, signal: null }))
+    })
+    closed.then((end) => resume(Effect.succeed(end)))
+    return Effect.promise(() => {
+      kill()
+      return closed
+    })
+  })
+
+/**
+ * Hands over the options and answers with how to end the sandbox: by its first process, whose end is
+ * everyone's; bubblewrap itself then waits until they are gone. Killing bubblewrap instead can leave
+ * that first process behind, waiting for ever, when it has only just been made.
+ */
+const sandboxKill = (child: ChildProcess, options: string): (() => void) => {
+  const [, , , input, info] = child.stdio as [null, Readable, Readable, Writable, Readable]
+  let text = ""
+  let wanted = false
+  const kill = () => {
+    const pid = /"child-pid":\s*(\d+)/u.exec(text)?.[1]
+    if (wanted && pid !== undefined && child.exitCode === null) killOne(Number(pid))
+  }
+  // It is gone already when bubblewrap refuses its options.
+  input.on("error", () => {}).end(options)
+  info.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk
+    kill()
+  })
+  return () => {
+    wanted = true
+    kill()
+  }
+}
+
+const killOne = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // Gone already.
+  }
+}
+
+const killGroup = (child: ChildProcess, name: string): void => {
+  if (child.pid !== undefined) killOne(-child.pid)
+  killMarked(name)
+}
+
+/** Kills every process that was started as part of the plain step `name`; repeats until none is left. */
+export const killMarked = (name: string): void => {
+  for (let round = 0; round < 20; round++) {
+    const found = marked(name)
+    if (found.length === 0) return
+    found.forEach(killOne)
+  }
+}
+
+const marked = (name: string): ReadonlyArray<number> => {
+  const wanted = `${mark}=${name}`
+  return entries("/proc")
+    .filter((entry) => /^\d+$/u.test(entry))
+    .filter((pid) => environmentOf(pid).split("\0").includes(wanted))
+    .map(Number)
+}
+
+const entries = (path: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(path)
+  } catch {
+    return []
+  }
+}
+
+const environmentOf = (pid: string): string => {
+  try {
+    // A zombie reads as empty, so a killed process is not found again.
+    return readFileSync(`/proc/${pid}/environ`, "utf8")
+  } catch {
+    return ""
+  }
+}
