@@ -1,8 +1,9 @@
 /** The control process: settings in, composition launched, no logic. */
-import { mkdirSync } from "node:fs"
-import { resolve } from "node:path"
+import { existsSync, mkdirSync } from "node:fs"
+import { join, resolve } from "node:path"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect, Layer, Logger, References } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, References, Schedule } from "effect"
+import { defaultTeardown, type Teardown } from "effect/Runtime"
 import { banner } from "./Banner.ts"
 import { settings } from "./Config.ts"
 import { firstOwner } from "./commands/FirstOwner.ts"
@@ -22,9 +23,16 @@ const main = Effect.gen(function* () {
   yield* Effect.gen(function* () {
     const owner = yield* firstOwner
     yield* banner(platform, owner, version, started)
-    return yield* Effect.never
+    return yield* untilHomeIsGone(home)
   }).pipe(Effect.provide(embedded({ platform, edge: program, version })))
 })
+
+/** A platform without its state serves nobody; the edge ends by itself for the same reason. */
+const untilHomeIsGone = (home: string) =>
+  Effect.sync(() => existsSync(join(home, "run", "lock.db"))).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("2 seconds"), while: (there) => there }),
+    Effect.andThen(Effect.sync(() => stopWith(`${home} is gone; stopping.`)))
+  )
 
 /** Nothing may hold a stopped platform: a frozen finalizer is cut off. */
 const hardExit = Effect.sync(() => {
@@ -38,15 +46,25 @@ const logging = Layer.merge(
   Layer.succeed(References.MinimumLogLevel, "Warn")
 )
 
-const told = (held: { readonly message: string }) =>
-  Effect.sync(() => {
-    console.error(`deploy-mcp: ${held.message}`)
-    process.exitCode = 1
-  })
+const stopWith = (message: string) => {
+  console.error(`deploy-mcp: ${message}`)
+  process.exitCode = 1
+}
+
+/** A signal is how a platform is stopped, so it is no failure; what was told with an exit code is one. */
+const teardown: Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    ? onExit(0)
+    : defaultTeardown(exit, (code) => onExit(code === 0 ? Number(process.exitCode ?? 0) : code))
 
 hardExit.pipe(
   Effect.andThen(main),
-  Effect.catchTag("HomeHeld", told),
+  Effect.catchTag("HomeHeld", (held) => Effect.sync(() => stopWith(held.message))),
+  Effect.catchTag("ServeError", (error) => Effect.sync(() => stopWith(cannotListen(error.cause)))),
+  Effect.catchTag("ConfigError", (error) => Effect.sync(() => stopWith(error.message))),
   Effect.provide(logging),
-  NodeRuntime.runMain
+  NodeRuntime.runMain({ teardown })
 )
+
+const cannotListen = (cause: unknown) =>
+  `cannot listen (${cause instanceof Error ? cause.message : "unknown cause"}). Stop what uses the port, or set DEPLOY_MCP_PORT to another one.`
