@@ -48,7 +48,7 @@ const measure = Effect.fn("Checkout.measure")(function* (
   commit: CommitSha
 ) {
   const list = yield* host.git(["ls-tree", "-r", "-l", "-z", `${commit}^{commit}`], objects)
-  if (list.code !== 0) return yield* whyNot(host, objects, commit)
+  if (list.code !== 0) return yield* whyNot(host, objects, commit, list.stderr)
   const files = list.stdout.split("\0").slice(0, -1)
   const bytes = files.reduce((sum, file) => sum + (Number(sizeOf.exec(file)?.[1]) || 0), 0)
   if (files.length > limits.maxSourceFiles) {
@@ -86,22 +86,22 @@ const writeFiles = (
         })
         .pipe(
           Effect.flatMap(({ code, stderr }) =>
-            code === 0
-              ? Effect.void
-              : Effect.andThen(
-                  Effect.logWarning("git could not check out a commit", { commit, stderr }),
-                  whyNot(host, objects, commit)
-                )
+            code === 0 ? Effect.void : whyNot(host, objects, commit, stderr)
           )
         ),
     (scratch) => Effect.ignore(storage(() => rm(scratch, { recursive: true, force: true })))
   )
 
-const whyNot = (host: GitHost, objects: Record<string, string>, commit: CommitSha) =>
-  Effect.flatMap(host.git(["cat-file", "-e", `${commit}^{commit}`], objects), ({ code }) =>
-    Effect.fail(
-      code === 0
-        ? unavailable("The files of this commit cannot be written now.")
-        : rejected("branch_missing", `Commit ${commit} is not in this repository.`)
-    )
-  )
+const whyNot = Effect.fn("Checkout.whyNot")(function* (
+  host: GitHost,
+  objects: Record<string, string>,
+  commit: CommitSha,
+  stderr: string
+) {
+  const { code } = yield* host.git(["cat-file", "-e", `${commit}^{commit}`], objects)
+  if (code !== 0) {
+    return yield* rejected("branch_missing", `Commit ${commit} is not in this repository.`)
+  }
+  yield* Effect.logWarning("git could not check out a commit", { commit, stderr })
+  return yield* unavailable("The files of this commit cannot be written now.")
+})

@@ -164,7 +164,8 @@ const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
         )
     )
     return Effect.callback<void>((done) => {
-      if (child.exitCode !== null || child.signalCode !== null) return done(Effect.void)
+      const over = child.pid === undefined || child.exitCode !== null || child.signalCode !== null
+      if (over) return done(Effect.void)
       child.once("exit", () => done(Effect.void))
       child.kill("SIGTERM")
     })

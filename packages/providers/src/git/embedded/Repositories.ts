@@ -1,5 +1,5 @@
 /** Repositories come and go in one rename each, so that a crash never leaves half of one. */
-import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises"
+import { access, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Clock, Effect } from "effect"
 import { unavailable } from "./GitFault.ts"
@@ -17,15 +17,13 @@ export const ensure = Effect.fn("Repositories.ensure")(function* (host: GitHost,
     made
   ])
   if (code !== 0) return yield* unavailable("The repository cannot be made now.")
-  yield* storage(() => rename(made, path)).pipe(
-    // Another call was first.
-    Effect.catch((error) =>
-      Effect.flatMap(readText(join(path, "HEAD")), (head) =>
-        head === null ? Effect.fail(error) : Effect.void
-      )
-    ),
-    Effect.ensuring(Effect.ignore(storage(() => rm(made, { recursive: true, force: true }))))
-  )
+  yield* storage(async () => {
+    await rename(made, path).catch(async (cause: unknown) => {
+      await rm(made, { recursive: true, force: true })
+      // Another call may have been first.
+      await access(join(path, "HEAD")).catch(() => Promise.reject(cause))
+    })
+  })
 })
 
 export const remove = Effect.fn("Repositories.remove")(function* (host: GitHost, path: string) {
