@@ -7,8 +7,8 @@ import type { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import type { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import type { Services } from "@deploy-mcp/domain/commands/Services"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
-import { type Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
-import { Cause, Effect, Random, Result, Schema } from "effect"
+import { Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
+import { Cause, Effect, Exit, Metric, Random, Result, Schema } from "effect"
 import { decodeArguments } from "./Arguments.ts"
 import { type Cut, fit, type JsonObject } from "./Fit.ts"
 import type { Progress } from "./Progress.ts"
@@ -105,8 +105,29 @@ export const callTool = (
       if (Result.isSuccess(failure)) return Effect.fail(failure.success)
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(failure.failure)
       return maskDefect(tool.name, cause)
-    })
+    }),
+    Effect.onExit((exit) => record(tool.name, exit))
   )
+
+const calls = Metric.counter("deploy_mcp_tool_calls_total", {
+  description: "Tool calls by tool and outcome",
+  incremental: true
+})
+
+/** Who called what and how it ended; never the arguments. */
+const record = (tool: string, exit: Exit.Exit<unknown, CommandError>) =>
+  Effect.gen(function* () {
+    const outcome = outcomeOf(exit)
+    const { ownerName, key } = yield* Principal
+    yield* Metric.update(Metric.withAttributes(calls, { tool, outcome }), 1)
+    yield* Effect.logDebug("A tool was called.", { tool, outcome, owner: ownerName, key })
+  })
+
+const outcomeOf = (exit: Exit.Exit<unknown, CommandError>): string => {
+  if (Exit.isSuccess(exit)) return "ok"
+  const error = Cause.findError(exit.cause)
+  return Result.isSuccess(error) ? error.success.failure.code : "interrupted"
+}
 
 /** The caller gets a reference; the cause stays with us. */
 export const maskDefect = (where: string, cause: Cause.Cause<unknown>) =>

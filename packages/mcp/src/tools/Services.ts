@@ -63,7 +63,7 @@ export const createService = Tool.make({
     env_vars: Schema.optionalKey(
       Tool.field(
         Variables,
-        'Variables for build and run, e.g. {"API_KEY": "…"}. Values are stored encrypted and not shown again'
+        'Variables for build and run, e.g. {"API_KEY": "…"}. Values are stored encrypted and masked in answers'
       )
     ),
     memory: Schema.optionalKey(Tool.field(settings.memory, "MiB, e.g. 256 (default)")),
