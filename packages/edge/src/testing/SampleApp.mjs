@@ -1,0 +1,108 @@
+// A tenant's app for the edge's tests: each route shows one thing that a proxy can get wrong.
+import { createHash } from "node:crypto"
+import { createServer } from "node:http"
+
+const name = process.env.NAME ?? "unnamed"
+const held = new Map()
+
+const routes = {
+  "/": (_request, response) => response.end(name),
+  "/fields": (request, response) => {
+    response.writeHead(200, [
+      "X-Drop-Me",
+      "1",
+      "X-Keep-Me",
+      "1",
+      "Connection",
+      "x-drop-me",
+      "Keep-Alive",
+      "timeout=9"
+    ])
+    response.end(JSON.stringify({ fields: request.rawHeaders, url: request.url }))
+  },
+  "/hash": async (request, response) => {
+    const hash = createHash("sha256")
+    let bytes = 0
+    for await (const chunk of request) {
+      bytes += chunk.length
+      hash.update(chunk)
+    }
+    response.end(`${bytes} ${hash.digest("hex")}`)
+  },
+  "/download": (_request, response) => {
+    const block = Buffer.alloc(1024 * 1024, "0123456789abcdef")
+    let left = 50
+    const more = () => {
+      while (left > 0) {
+        left -= 1
+        if (!response.write(block)) return response.once("drain", more)
+      }
+      response.end()
+    }
+    more()
+  },
+  // Answers with its head, then one chunk for each /release of the same key; "end" ends it.
+  "/held": (request, response, key) => {
+    held.set(key, response)
+    request.once("close", () => {})
+    response.once("close", () => {
+      if (!response.writableFinished) process.stdout.write(`aborted ${key}\n`)
+    })
+    response.writeHead(200)
+    response.flushHeaders()
+  },
+  "/release": (_request, response, key) => {
+    const [id, chunk] = key.split(":")
+    if (chunk === "end") held.get(id)?.end()
+    else held.get(id)?.write(chunk)
+    response.end("ok")
+  },
+  "/early": (request, response) => {
+    response.writeHead(413)
+    response.end(`stop after ${request.headers["content-length"]}`)
+  },
+  "/cut": (request) => request.socket.destroy(),
+  "/half": (request, response) => {
+    response.writeHead(200, { "content-length": "100" })
+    response.write("half", () => request.socket.destroy())
+  },
+  // Answers, then closes the kept connection when the next request is already on its way.
+  "/once": (request, response) => {
+    const { socket } = request
+    response.end(name)
+    socket.removeAllListeners("data")
+    socket.once("data", () => socket.resetAndDestroy())
+  },
+  "/print": (_request, response, key) => {
+    const [count, text] = key.split(":")
+    let out = ""
+    for (let at = 1; at <= Number(count); at += 1) out += `${text} ${at}\n`
+    process.stdout.write(out, () => response.end("ok"))
+  },
+  "/exit": (_request, response) => response.end("bye", () => process.exit(7))
+}
+
+const server = createServer((request, response) => {
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://app")
+  const route = routes[pathname]
+  if (route) return void route(request, response, searchParams.get("key") ?? "")
+  response.writeHead(404)
+  response.end("no such route")
+})
+server.on("upgrade", (request, socket, head) => {
+  if (request.headers.upgrade !== "echo") {
+    socket.end("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno")
+    return
+  }
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Name: ${name}\r\n\r\n`
+  )
+  if (head.length > 0) socket.write(head)
+  socket.pipe(socket)
+})
+server.keepAliveTimeout = 60_000
+if (process.env.BROKEN === "exit") process.exit(3)
+if (process.env.BROKEN !== "silent") server.listen(Number(process.env.PORT), "127.0.0.1")
+else setInterval(() => {}, 1_000)
+process.on("SIGTERM", () => process.exit(0))
+process.stdout.write(`${name} is listening\n`)
