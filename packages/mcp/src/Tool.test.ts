@@ -206,7 +206,7 @@ describe("calls", () => {
       } while (cursor !== null)
       assert.deepStrictEqual(
         numbers,
-        Array.from({ length: 60 }, (_, index) => 60 - index)
+        Array.from({ length: 200 }, (_, index) => 200 - index)
       )
       assert.strictEqual(
         (yield* failureOf("list_deployments", { name: "many", cursor: "x" })).code,

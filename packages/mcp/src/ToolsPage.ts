@@ -42,12 +42,10 @@ const parameters = ({ inputSchema: { properties, required = [] } }: Tool) => {
   const names = Object.keys(properties)
   if (names.length === 0) return ["No arguments.", ""]
   return [
-    "| argument | type | |",
-    "| --- | --- | --- |",
     ...names.map((name) => {
       const schema = properties[name] ?? {}
-      const needed = required.includes(name) ? "**required.** " : ""
-      return `| \`${name}\` | ${typeOf(schema)} | ${needed}${String(schema.description ?? "").replaceAll("|", "\\|")} |`
+      const needed = required.includes(name) ? ", required" : ""
+      return `- \`${name}\` (${typeOf(schema)}${needed}): ${String(schema.description ?? "")}`
     }),
     ""
   ]

@@ -78,7 +78,7 @@ export const nothingSeen = (): Seen => ({ created: [], removed: [], waiting: [],
 
 /**
  * Services: `web` exists; `slow` waits for ever and prints nothing; `broken` dies of a bug; `chatty` prints very much;
- * `many` has 60 deployments; anything else is not found.
+ * `many` has 200 deployments; anything else is not found.
  */
 export const layer = (seen: Seen = nothingSeen()) =>
   Layer.mergeAll(accounts, repositories, services(seen), deployments(seen))
@@ -198,10 +198,13 @@ const deployments = (seen: Seen) =>
   Layer.mock(Deployments, {
     list: ({ name, limit, before }) =>
       Effect.map(known(name), () =>
-        Array.from({ length: name === "many" ? 60 : 1 }, (_, index) => 60 - index)
+        Array.from({ length: name === "many" ? 200 : 1 }, (_, index) => 200 - index)
           .filter((number) => before === undefined || number < before)
           .slice(0, limit)
-          .map((number) => deploymentView(name, number))
+          .map((number) => ({
+            ...deploymentView(name, number),
+            next: "Nothing to do. ".repeat(20)
+          }))
       ),
     wait: ({ name, onChange }) =>
       Effect.gen(function* () {
