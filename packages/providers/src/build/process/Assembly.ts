@@ -10,7 +10,7 @@ import { attempt, rejected } from "./BuildFault.ts"
 import type { BuildLog } from "./BuildLog.ts"
 import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
 import { findTree, makeTree, type Tree, treeRequest } from "./DependencyTrees.ts"
-import { copy, link, move, own, remove, seal } from "./Directories.ts"
+import { copy, link, makeDirectory, move, own, remove, seal } from "./Directories.ts"
 import type { KeyedLock } from "./KeyedLock.ts"
 import { installFailure } from "./NpmFailure.ts"
 import { readPackageJson } from "./PackageJson.ts"
@@ -46,6 +46,8 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   const root = yield* rootOf(request.source, settings.root_directory)
   const app = join(work.directory, "app")
   yield* move(root, app)
+  // A step may find its directory closed otherwise: it is not the user who made the checkout.
+  yield* makeDirectory(app)
   const shared = plan.install === undefined ? null : yield* install(site, app, plan.install)
   if (plan.build !== undefined) {
     const { user } = yield* site.sandbox
@@ -145,7 +147,7 @@ const step = (
     if (end.code === 0) return
     const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
     const evidence = log.evidence()
-    if (kind === "install") return yield* installFailure(line, ended, log.recent(), evidence)
+    if (kind === "install") return yield* installFailure(line, ended, log)
     return yield* rejected("build_failed", `'${line}' ${ended}.`, { evidence })
   })
 

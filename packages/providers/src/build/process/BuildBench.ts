@@ -85,6 +85,8 @@ export const makeBench = (
       )
     ).pipe(Effect.map((context) => Context.get(context, Build)))
     const build = yield* again
+    // The fence is tried in the background at first, which would show in the work directory.
+    yield* build.isolation
     const log: Array<string> = []
     const source = (files: Files) => {
       const directory = mkdtempSync(join(home, "source-"))

@@ -8,8 +8,8 @@ export interface BuildLog {
   readonly write: (stream: "stdout" | "stderr", text: string) => void
   /** A line of the platform's own. */
   readonly say: (text: string) => void
-  /** The last lines as evidence: no secrets, no colours, oldest first. */
-  readonly evidence: () => ReadonlyArray<string>
+  /** The last lines, of those that match, as evidence: no secrets, no colours, oldest first. */
+  readonly evidence: (matching?: RegExp) => ReadonlyArray<string>
   /** Everything since the last call, for finding out why a step failed. */
   readonly recent: () => string
   /** Passes on what is left; nothing may be written afterwards. */
@@ -66,11 +66,11 @@ export const make = (
         for (const line of lines) emit(stream, line)
       },
       say: (text) => pass("platform", text),
-      evidence: () => {
+      evidence: (matching = /\S/u) => {
         flush()
         return last
+          .filter((line) => matching.test(line))
           .map((line) => hide(withoutColours(line)).trimEnd().slice(0, 500))
-          .filter((line) => line !== "")
           .slice(-evidenceLines)
       },
       recent: () => {

@@ -3,7 +3,7 @@
  * child process, and leaves an immutable directory. A second build with the same dependencies links
  * the tree of the first and starts no process at all but `cp`.
  */
-import { mkdir, readdir } from "node:fs/promises"
+import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
 import * as Provider from "@deploy-mcp/domain/Provider"
@@ -14,6 +14,7 @@ import { attempt } from "./BuildFault.ts"
 import * as BuildLog from "./BuildLog.ts"
 import { sweepTrees } from "./DependencyTrees.ts"
 import { detect } from "./Detection.ts"
+import { makeDirectory } from "./Directories.ts"
 import * as KeyedLock from "./KeyedLock.ts"
 import { probeSandbox, systemCa, writeEtc } from "./SandboxProbe.ts"
 import { findToolchain } from "./Toolchain.ts"
@@ -111,11 +112,7 @@ const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
   const [work, trees, caches, etc] = ["work", "trees", "caches", "etc"].map((name) =>
     join(host.directory, name)
   ) as [string, string, string, string]
-  yield* attempt("make the build directories", async () => {
-    for (const path of [work, trees, caches, etc, host.artifacts]) {
-      await mkdir(path, { recursive: true, mode: 0o755 })
-    }
-  })
+  yield* Effect.forEach([work, trees, caches, etc, host.artifacts], makeDirectory)
   yield* sweepWork(work)
   yield* sweepWork(host.artifacts)
   const kept = yield* attempt("read the trees", () => readdir(trees))

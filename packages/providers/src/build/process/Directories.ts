@@ -151,5 +151,9 @@ const removeEscaping = async (path: string, jail: string) => {
   if (target !== base && !target.startsWith(`${base}/`)) await unlink(path)
 }
 
-export const makeDirectory = (path: string, mode = 0o755): Effect.Effect<void, BuildError> =>
-  attempt("make a directory", () => mkdir(path, { recursive: true, mode }).then(() => {}))
+/** Open to every user to read, whatever the umask; the directory may be there already. */
+export const makeDirectory = (path: string): Effect.Effect<void, BuildError> =>
+  attempt("make a directory", async () => {
+    await mkdir(path, { recursive: true })
+    await chmod(path, 0o755)
+  })

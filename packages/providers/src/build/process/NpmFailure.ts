@@ -1,6 +1,7 @@
 /** What npm's complaints mean for the person who pushed. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { rejected } from "./BuildFault.ts"
+import type { BuildLog } from "./BuildLog.ts"
 
 const outOfSync = /can only install packages when your package\.json and .+ are in sync/u
 const noLockfile = /can only install with an existing package-lock\.json/u
@@ -20,15 +21,12 @@ const causes: ReadonlyArray<readonly [code: RegExp, cause: string, next?: string
   ]
 ]
 
-export const installFailure = (
-  line: string,
-  ended: string,
-  output: string,
-  evidence: ReadonlyArray<string>
-): BuildError => {
+export const installFailure = (line: string, ended: string, log: BuildLog): BuildError => {
+  const output = log.recent()
+  const evidence = log.evidence()
   if (outOfSync.test(output)) {
     const cause = "package-lock.json does not match package.json."
-    const telling = evidence.filter((text) => /(?:Missing|Invalid):/u.test(text))
+    const telling = log.evidence(/(?:Missing|Invalid):/u)
     return rejected("lockfile_outdated", cause, {
       evidence: telling.length > 0 ? telling : evidence
     })

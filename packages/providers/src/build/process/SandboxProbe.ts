@@ -1,6 +1,6 @@
 /** Which fence this machine really offers: each is tried once with a step that does nothing. */
 import { accessSync, constants, existsSync } from "node:fs"
-import { chown, mkdir, symlink, unlink, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdir, symlink, unlink, writeFile } from "node:fs/promises"
 import { delimiter, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
@@ -36,6 +36,7 @@ const works = (sandbox: Sandbox, parent: string) =>
     yield* attempt("make a work directory", async () => {
       for (const path of [place.app, place.home]) {
         await mkdir(path)
+        await chmod(path, 0o755)
         if (sandbox.user !== null) await chown(path, sandbox.user, sandbox.user)
       }
     })
@@ -87,10 +88,11 @@ export interface EtcOptions {
 export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, BuildError> =>
   attempt("write the build settings", async () => {
     const user = process.getuid?.() === 0 ? buildUser : (process.getuid?.() ?? buildUser)
-    await mkdir(join(etc, "bin"), { recursive: true, mode: 0o755 })
-    await writeFile(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
-    await writeFile(join(etc, "group"), `build:x:${user}:\n`)
-    await writeFile(join(etc, "npmrc"), npmrc(options))
+    await mkdir(join(etc, "bin"), { recursive: true })
+    await chmod(join(etc, "bin"), 0o755)
+    await writeReadable(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
+    await writeReadable(join(etc, "group"), `build:x:${user}:\n`)
+    await writeReadable(join(etc, "npmrc"), npmrc(options))
     if (options.npm === null) return
     for (const name of ["npm", "npx"]) {
       const path = join(etc, "bin", name)
@@ -98,6 +100,9 @@ export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, 
       await symlink(join(options.npm, "bin", `${name}-cli.js`), path)
     }
   })
+
+const writeReadable = (path: string, text: string) =>
+  writeFile(path, text).then(() => chmod(path, 0o644))
 
 /** Defaults that a project's own .npmrc may override. Few retries: a step must not hang on a dead registry. */
 const npmrc = ({ npmRegistry }: EtcOptions) =>

@@ -1,6 +1,6 @@
 /** Runs one command line of a tenant to its end, its time limit or our interruption. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
+import { openSync, readdirSync, readFileSync } from "node:fs"
 import type { Readable, Writable } from "node:stream"
 import { Effect } from "effect"
 import type { Launch } from "./Sandbox.ts"
@@ -29,7 +29,7 @@ export const runStep = (
       cwd: launch.cwd,
       env: sandboxed ? launch.env : { ...launch.env, [mark]: name },
       detached: true,
-      stdio: ["ignore", "pipe", "pipe", ...(sandboxed ? (["pipe", "pipe"] as const) : [])],
+      stdio: descriptors(sandboxed ? 5 : 3),
       ...(launch.user === undefined ? {} : { uid: launch.user, gid: launch.user })
     })
     const killSandbox = sandboxed ? sandboxKill(child, launch.options ?? "") : null
@@ -49,6 +49,42 @@ export const runStep = (
       return closed
     })
   })
+
+/**
+ * Nothing for input, pipes for the rest. What the platform itself was started with can still be
+ * open above that and would be inherited, so it is covered with an empty file.
+ */
+const descriptors = (own: number): StdioOptions => {
+  const plan: Array<"ignore" | "pipe" | number> = ["ignore"]
+  for (let n = 1; n < own; n++) plan.push("pipe")
+  for (const leak of leaks().filter((n) => n >= own)) {
+    while (plan.length < leak) plan.push("ignore")
+    plan.push(nothing())
+  }
+  return plan
+}
+
+const once = <A>(make: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+const nothing = once(() => openSync("/dev/null", "r+"))
+
+/** Node.js marks what it opens itself, so only what it inherited is left. */
+const leaks = once(() =>
+  entries("/proc/self/fdinfo")
+    .map(Number)
+    .filter((n) => n > 2 && /^flags:\s*(\d+)/mu.test(fdinfo(n)) && !isMarked(fdinfo(n)))
+    .sort((a, b) => a - b)
+)
+const isMarked = (info: string) =>
+  (Number.parseInt(/^flags:\s*(\d+)/mu.exec(info)?.[1] ?? "0", 8) & closeOnExec) !== 0
+const closeOnExec = 0o2000000
+const fdinfo = (n: number) => read(`/proc/self/fdinfo/${n}`)
 
 /**
  * Hands over the options and answers with how to end the sandbox: by its first process, whose end is
@@ -113,10 +149,12 @@ const entries = (path: string): ReadonlyArray<string> => {
   }
 }
 
-const environmentOf = (pid: string): string => {
+// A zombie reads as empty, so a killed process is not found again.
+const environmentOf = (pid: string): string => read(`/proc/${pid}/environ`)
+
+const read = (path: string): string => {
   try {
-    // A zombie reads as empty, so a killed process is not found again.
-    return readFileSync(`/proc/${pid}/environ`, "utf8")
+    return readFileSync(path, "utf8")
   } catch {
     return ""
   }
