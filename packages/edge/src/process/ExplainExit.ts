@@ -2,7 +2,10 @@
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { Exit, Launched } from "./Launch.ts"
 
+/** What is shown to people. */
 export const evidenceLines = 20
+/** What is looked through: a stack trace can push its own message out of the last twenty. */
+export const keptLines = 200
 
 export const explainExit = (
   exit: Exit,
@@ -11,7 +14,7 @@ export const explainExit = (
   lines: ReadonlyArray<string>
 ): ProcessFailure => {
   const evidence = lines.slice(-evidenceLines)
-  const text = evidence.join("\n")
+  const text = lines.join("\n")
   const failure = (code: ProcessFailure["code"], cause: string, port: number | null = null) => ({
     code,
     cause,
@@ -43,7 +46,8 @@ export const takenPort = (text: string): number | null => {
   if (!/EADDRINUSE|address already in use/i.test(text)) return null
   const after = /(?:EADDRINUSE|address already in use)[^\n]*?:(\d{2,5})\b/i.exec(text)?.[1]
   const before = /:(\d{2,5}): bind: address already in use/i.exec(text)?.[1]
-  return Number(before ?? after ?? 0)
+  const field = /^\s*port: (\d{2,5})\b/m.exec(text)?.[1]
+  return Number(before ?? after ?? field ?? 0)
 }
 
 const missingModule = (text: string): string | null =>

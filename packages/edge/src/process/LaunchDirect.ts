@@ -17,7 +17,7 @@ import {
 import { firstUser } from "./LaunchInSlot.ts"
 import { type Machine, serviceHome } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
-import { forgetProcess, killRecorded, marker, recordProcess } from "./PidRecords.ts"
+import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
 import { childrenOf, signalProcess } from "./ProcessTree.ts"
 import { minimalEnvironment } from "./Program.ts"
 import { sandboxArguments } from "./Sandbox.ts"
@@ -105,6 +105,7 @@ const launchPlain = async (
   if (machine.root && !own) {
     request.onLine("platform", "Runs as the platform's own user: others can't reach its files.")
   }
+  const run = newRun(machine.homeId)
   const work = await mkdtemp(join(tmpdir(), workPrefix(machine.homeId)))
   const places = { home: join(work, "home"), temporary: join(work, "tmp") }
   for (const path of [places.home, places.temporary]) await mkdir(path)
@@ -120,7 +121,7 @@ const launchPlain = async (
     cwd: directory,
     env: {
       ...environmentOf({ port, ...places, path, variables: request.variables }),
-      ...marker(machine.homeId)
+      ...marker(run)
     },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true
@@ -132,7 +133,7 @@ const launchPlain = async (
     service: async (first) => first,
     killRest: async () => {
       await recorded
-      await killRecorded(machine, pid)
+      await killRun(machine, pid, run)
     },
     forget: async () => {
       await forgetProcess(machine, pid)
@@ -183,8 +184,8 @@ const follow = async (
   return { pid, host: "127.0.0.1", ownNetwork: false, port, exited, terminate, remove }
 }
 
-/** The least that a runtime needs to load at all. */
-const leastData = 192
+/** MiB that a runtime reserves and never fills: Node 26 counts 560 of them before it does anything. */
+const reserved = 640
 
 /**
  * What a process may allocate, without control groups. Address space can't be limited instead:
@@ -198,7 +199,7 @@ const limited = (
   machine.prlimit
     ? [
         machine.prlimit,
-        `--data=${Math.max(leastData, request.workload.memory) * 1024 * 1024}`,
+        `--data=${(reserved + request.workload.memory) * 1024 * 1024}`,
         "--",
         ...command
       ]

@@ -13,7 +13,7 @@ import {
 } from "./Launch.ts"
 import { type Machine, type SlotTools, serviceHome } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
-import { forgetProcess, killRecorded, marker, recordProcess } from "./PidRecords.ts"
+import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
 import { childrenOf } from "./ProcessTree.ts"
 import { sandboxArguments } from "./Sandbox.ts"
 import type { Slot } from "./Slot.ts"
@@ -42,10 +42,11 @@ export const launchInSlot =
       }
       if (slot.group) await limitControlGroup(slot.group, request.workload)
       const port = request.workload.port ?? (slot.network ? 8080 : await freePort())
+      const run = newRun(machine.homeId)
       const staged = (index: number) => `${tools.stage}/${index}`
       const inside = machine.bwrap
         ? await sandboxInput(tools, request, port, toolchain, staged)
-        : plainInput(machine, tools, request, port, toolchain, staged)
+        : plainInput(tools, request, port, toolchain, staged, run)
       const lines = [
         String(firstUser + request.tenant),
         String(request.workload.memory),
@@ -56,7 +57,7 @@ export const launchInSlot =
       if (lines.some((line) => line.includes("\n"))) {
         throw new LaunchError("The names of directories can't contain line breaks.")
       }
-      const launched = follow(machine, slot, request, port)
+      const launched = follow(machine, slot, request, port, run)
       slot.shell.input.end(`${lines.join("\n")}\n${inside}`)
       return launched
     } catch (error) {
@@ -96,12 +97,12 @@ const sandboxInput = async (
 
 /** Without a sandbox there is one tree for all: directories are called what the slot calls them. */
 const plainInput = (
-  machine: Machine,
   tools: SlotTools,
   request: LaunchRequest,
   port: number,
   toolchain: Binds,
-  staged: (index: number) => string
+  staged: (index: number) => string,
+  run: string
 ): string => {
   const place = (directory: string): string => {
     const index = toolchain.binds.findIndex((bind) => `${directory}/`.startsWith(`${bind.target}/`))
@@ -116,19 +117,25 @@ const plainInput = (
     path: toolchain.path.map(place),
     variables: request.variables
   })
-  return `${shellAssignments({ ...variables, ...marker(machine.homeId) })}start=${shellQuote(
+  return `${shellAssignments({ ...variables, ...marker(run) })}start=${shellQuote(
     request.workload.start
   )}\n`
 }
 
-const follow = (machine: Machine, slot: Slot, request: LaunchRequest, port: number): Launched => {
+const follow = (
+  machine: Machine,
+  slot: Slot,
+  request: LaunchRequest,
+  port: number,
+  run: string
+): Launched => {
   const { child, inside, pid, stderr, stdout } = slot.shell
   readLines(stdout, (line) => request.onLine("stdout", line))
   readLines(stderr, (line) => request.onLine("stderr", line))
   const recorded = machine.bwrap ? Promise.resolve() : recordProcess(machine, pid)
   const killRest = async () => {
     await recorded
-    if (!machine.bwrap) await killRecorded(machine, pid)
+    if (!machine.bwrap) await killRun(machine, pid, run)
   }
   const exited = watchExit(child, async () => {
     const killed = slot.group ? await outOfMemoryKills(slot.group) : 0

@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
 import { fence, type NetworkTools } from "./Network.ts"
-import { findProgram, runProgram } from "./Program.ts"
+import { findProgram, runProgram, systemDirectories } from "./Program.ts"
 import { smokeArguments } from "./Sandbox.ts"
 
 export interface Machine {
@@ -35,12 +35,12 @@ export const probeMachine = async (home: string, homeId: string): Promise<Machin
   const notes: Array<string> = []
   const root = process.getuid?.() === 0
   const [ip, nsenter, unshare, mount, setpriv, nft, bwrap, prlimit] = await Promise.all([
-    findProgram("ip"),
+    findProgram("ip", systemDirectories),
     findProgram("nsenter"),
     findProgram("unshare"),
     findProgram("mount"),
     findProgram("setpriv"),
-    findProgram("nft"),
+    findProgram("nft", systemDirectories),
     findProgram("bwrap"),
     findProgram("prlimit")
   ])

@@ -1,8 +1,8 @@
 /**
  * Remembers processes that no sandbox takes along when the edge dies. A pid alone is no name: its
- * start time must agree too. What such a process started is known by its session, or by a variable
- * that the edge gave it.
+ * start time must agree too. What such a process started is known by a variable that it inherited.
  */
+import { randomBytes } from "node:crypto"
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
@@ -11,7 +11,12 @@ import { allProcesses, type ProcessStatus, processStatus, signalProcess } from "
 
 type Place = Pick<Machine, "files" | "homeId">
 
-export const marker = (homeId: string): Record<string, string> => ({ DEPLOY_MCP_PROCESS: homeId })
+/** A name for one run, and its home's. */
+export const newRun = (homeId: string): string => `${homeId}.${randomBytes(8).toString("hex")}`
+
+export const marker = (run: string): Record<string, string> => ({ [variable]: run })
+
+const variable = "DEPLOY_MCP_PROCESS"
 
 export const recordProcess = async (place: Place, pid: number): Promise<void> => {
   const status = await processStatus(pid)
@@ -23,26 +28,34 @@ export const recordProcess = async (place: Place, pid: number): Promise<void> =>
 export const forgetProcess = (place: Place, pid: number): Promise<void> =>
   rm(join(directory(place), String(pid)), { force: true })
 
-/** Kills the session of a recorded process that is known to be this one. */
-export const killRecorded = async (place: Place, pid: number): Promise<void> => {
-  const record = await readFile(join(directory(place), String(pid)), "utf8").catch(() => null)
-  if (record === null) return
-  const [boot, startTime] = record.split(" ")
-  if (boot !== (await bootId())) return
-  await killAll(async (status) => {
-    if (status.pid === pid) return status.startTime === startTime
-    return status.session === pid && (await isMarked(place, status.pid))
-  })
+/** Kills a recorded process and all that carries the marker of its run. */
+export const killRun = async (place: Place, pid: number, run: string): Promise<void> => {
+  const startTime = await recordedStart(place, pid)
+  await killAll(async (status) =>
+    status.pid === pid && status.startTime === startTime ? true : (await markOf(status.pid)) === run
+  )
 }
 
 /** For a new edge: everything recorded or marked by an earlier one of this home. */
 export const killAllRecorded = async (place: Place): Promise<void> => {
-  const names = await readdir(directory(place)).catch(() => [])
-  for (const name of names) {
-    await killRecorded(place, Number(name))
+  const recorded = new Map<number, string>()
+  for (const name of await readdir(directory(place)).catch(() => [])) {
+    const startTime = await recordedStart(place, Number(name))
+    if (startTime !== null) recorded.set(Number(name), startTime)
     await forgetProcess(place, Number(name))
   }
-  await killAll((status) => isMarked(place, status.pid))
+  await killAll(async ({ pid, startTime }) =>
+    recorded.get(pid) === startTime
+      ? true
+      : ((await markOf(pid))?.startsWith(`${place.homeId}.`) ?? false)
+  )
+}
+
+/** Null: not recorded, or before the machine was started again. */
+const recordedStart = async (place: Place, pid: number): Promise<string | null> => {
+  const record = await readFile(join(directory(place), String(pid)), "utf8").catch(() => "")
+  const [boot, startTime] = record.split(" ")
+  return boot === (await bootId()) && startTime !== undefined ? startTime : null
 }
 
 /** Again until none is left: a process may be starting another one right now. */
@@ -59,10 +72,11 @@ const killAll = async (matches: (status: ProcessStatus) => Promise<boolean>): Pr
   }
 }
 
-const isMarked = async (place: Place, pid: number): Promise<boolean> => {
-  if (pid === process.pid) return false
+const markOf = async (pid: number): Promise<string | null> => {
+  if (pid === process.pid) return null
   const text = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")
-  return text.split("\0").includes(`DEPLOY_MCP_PROCESS=${place.homeId}`)
+  const found = text.split("\0").find((entry) => entry.startsWith(`${variable}=`))
+  return found?.slice(variable.length + 1) ?? null
 }
 
 let boot: Promise<string> | null = null

@@ -53,15 +53,13 @@ export const treeOf = async (pid: number): Promise<ReadonlyArray<number>> => {
   return tree
 }
 
-const shells = new Set(["sh", "dash", "bash", "ash", "busybox"])
-
 /**
- * The processes that should hear SIGTERM: a shell that waits for its children would die at once
- * and take them along before they could finish, so they hear it in its place.
+ * The processes that should hear SIGTERM. A shell that only runs a command line (`sh -c`) would die
+ * at once and take its children along before they could finish: they hear it in its place.
  */
 export const serviceProcesses = async (pid: number): Promise<ReadonlyArray<number>> => {
-  const status = await processStatus(pid)
-  if (status === null || !shells.has(status.name)) return [pid]
+  const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0")
+  if (!/(^|\/)(ba|da|a)?sh$/.test(words[0] ?? "") || words[1] !== "-c") return [pid]
   const children = await childrenOf(pid)
   if (children.length === 0) return [pid]
   return (await Promise.all(children.map(serviceProcesses))).flat()

@@ -10,10 +10,15 @@ export const minimalEnvironment = {
   LANG: "C.UTF-8"
 }
 
-/** Absolute path of a program, by the edge's PATH; `/usr/sbin` and `/sbin` are often not on it. */
-export const findProgram = async (name: string): Promise<string | null> => {
-  const directories = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin"]
-  for (const directory of directories) {
+/** Where root's programs are; often not on PATH. */
+export const systemDirectories = ["/usr/sbin", "/sbin"]
+
+/** Absolute path of a program, by the edge's PATH and then in `more`. */
+export const findProgram = async (
+  name: string,
+  more: ReadonlyArray<string> = []
+): Promise<string | null> => {
+  for (const directory of [...(process.env.PATH ?? "").split(":"), ...more]) {
     if (!directory.startsWith("/")) continue
     const path = join(directory, name)
     const found = await access(path, constants.X_OK).then(

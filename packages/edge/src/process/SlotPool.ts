@@ -14,6 +14,11 @@ const wanted = 2
 /** A start uses all cores for a moment; the next slot is made after that. */
 const refillAfterMs = 300
 
+const takeAttempts = 4
+
+const isWaiting = ({ shell }: Slot): boolean =>
+  shell.child.exitCode === null && shell.child.signalCode === null
+
 /** Makes the first slot at once: an error says why slots don't work here. */
 export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<SlotPool> => {
   const nursery = tools.network ? await makeNursery(tools.network, machine.homeId) : null
@@ -41,15 +46,19 @@ export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<
     timer ??= setTimeout(refill, refillAfterMs)
     timer.unref()
   }
-  const take = async (): Promise<Slot> => {
+  const take = async (attempt = 1): Promise<Slot> => {
     if (closed) throw new Error("the edge is ending")
     const slot = making.values().next().value ?? add()
     making.delete(slot)
     refillLater()
-    const taken = await slot
-    if (taken.shell.child.exitCode === null && taken.shell.child.signalCode === null) return taken
-    await taken.remove()
-    return take()
+    const taken = await slot.catch((error: unknown) => {
+      // What the machine refused once, such as an address taken meanwhile, it may grant now.
+      if (attempt === takeAttempts) throw error
+      return null
+    })
+    if (taken && isWaiting(taken)) return taken
+    await taken?.remove()
+    return take(attempt + 1)
   }
   const close = async () => {
     closed = true
@@ -71,5 +80,5 @@ export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<
     throw error
   }
   refillLater()
-  return { network: nursery !== null, take, close }
+  return { network: nursery !== null, take: () => take(), close }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { awaitHealthy } from "./AwaitHealthy.ts"
-import { evidenceLines, explainExit, takenPort } from "./ExplainExit.ts"
+import { evidenceLines, explainExit, keptLines, takenPort } from "./ExplainExit.ts"
 import { type Launch, LaunchError, type Launched } from "./Launch.ts"
 import type { Endpoint, ProcessRequest, ProcessState, RunningProcess } from "./Processes.ts"
 
@@ -96,7 +96,7 @@ const runOnce = async (
   const lines: Array<string> = []
   const onLine: ProcessRequest["onLine"] = (stream, text) => {
     if (stream !== "platform") lines.push(text)
-    if (lines.length > evidenceLines) lines.shift()
+    if (lines.length > keptLines) lines.shift()
     request.onLine(stream, text)
   }
   const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0 }

@@ -1,0 +1,27 @@
+/** For tests: an edge that starts two services, one of them frozen, and waits to be killed. */
+import { readdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { findControlGroups } from "./ControlGroup.ts"
+import { namespacePrefix } from "./Network.ts"
+import { treeOf } from "./ProcessTree.ts"
+import { openTestEdge } from "./TestEdge.ts"
+
+const [home = "", homeId = "", ...without] = process.argv.slice(2)
+const edge = await openTestEdge({ home, homeId, without })
+const source = `
+require("node:child_process").spawn("sleep", ["300"], { detached: true }).unref()
+require("node:http").createServer((question, answer) => answer.end()).listen(process.env.PORT)`
+const runs = [await edge.run(source), await edge.run(source)]
+for (const run of runs) await run.healthy()
+const pids = (await treeOf(process.pid)).filter((pid) => pid !== process.pid)
+const groups = await findControlGroups()
+const freezer = groups?.roots.get("freezer")
+if (groups && freezer) {
+  const names = await readdir(freezer)
+  for (const name of names.filter((one) => one.startsWith(namespacePrefix(homeId)))) {
+    const [file, word] = groups.version === 1 ? ["freezer.state", "FROZEN"] : ["cgroup.freeze", "1"]
+    await writeFile(join(freezer, name, file), word)
+  }
+}
+console.log(`ready ${process.pid} ${pids.join(" ")}`)
+setInterval(() => {}, 60_000)

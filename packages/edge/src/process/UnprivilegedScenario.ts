@@ -1,0 +1,51 @@
+/** For tests: what an edge sees that has no rights, told as JSON in the last line. */
+import { readFile } from "node:fs/promises"
+import { freePort } from "./FreePort.ts"
+import { allProcesses } from "./ProcessTree.ts"
+import { fetchText, openTestEdge } from "./TestEdge.ts"
+
+process.env.EDGE_OWN_WORD = "edge-own-word"
+const port = await freePort()
+const edge = await openTestEdge({ without: process.argv.slice(2) })
+process.once("uncaughtException", async (error) => {
+  await edge.close()
+  console.error(error)
+  process.exit(1)
+})
+const first = await edge.run(
+  `const fs = require("node:fs")
+  const attempt = (act) => { try { return act() } catch (error) { return error.code } }
+  const tell = () => JSON.stringify({
+    homeSeen: fs.existsSync(${JSON.stringify(edge.home)}),
+    environ: attempt(() => fs.readFileSync("/proc/1/environ", "utf8")),
+    written: attempt(() => fs.writeFileSync("x", "x"))
+  })
+  process.on("SIGTERM", () => { console.log("bye"); process.exit(0) })
+  require("node:child_process").spawn("sleep", ["299.125"], { detached: true }).unref()
+  require("node:http").createServer((q, a) => a.end(q.url === "/tell" ? tell() : process.env.WORD))
+    .listen(${port})`,
+  { variables: { WORD: "hello 'quoted'" } }
+)
+const endpoint = await first.healthy()
+const answer = await fetchText(endpoint)
+const told = await fetchText(endpoint, "/tell").then(JSON.parse)
+const second = await edge.run(
+  `require("node:http").createServer((q, a) => a.end("second")).listen(${port})`
+)
+const failure = await second.failed()
+const greedy = await edge.run(
+  `const all = []; for (;;) all.push(new Array(1e6).fill({}).map(() => ({})))`,
+  { workload: { memory: 64 } }
+)
+const memory = await greedy.failed()
+await first.process.stop(5000)
+await edge.close()
+const commands = await Promise.all(
+  (await allProcesses()).map(({ pid }) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""))
+)
+const survivors = commands.filter((line) => line.includes("299.125"))
+const { isolation } = edge.processes
+const lines = first.lines
+console.log(
+  JSON.stringify({ isolation, answer, lines, ...told, second: failure, memory, survivors, port })
+)
