@@ -283,10 +283,19 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
   it.effect("2,000 files", () =>
     Effect.gen(function* () {
       const id = yield* repository
-      const work = yield* files(
-        Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`d${n % 50}/f${n}`, `${n}`]))
+      const repo = yield* bare(id)
+      const blob = yield* run(repo, ["hash-object", "-w", "--stdin"], { input: "x" })
+      const names = (prefix: string, length: number) =>
+        Array.from({ length }, (_, n) => `${prefix}${String(n).padStart(2, "0")}`)
+      const inner = yield* tree(
+        repo,
+        names("f", 40).map((name) => ["100644", name, blob] as const)
       )
-      const sha = yield* commit(id, work, "main")
+      const outer = yield* tree(
+        repo,
+        names("d", 50).map((name) => ["40000", name, inner] as const)
+      )
+      const sha = CommitSha.make(yield* run(repo, ["commit-tree", "-m", "many", outer]))
       const into = yield* folder
       yield* checkout(id, sha, into)
       const out = yield* Effect.promise(() => readdir(into, { recursive: true }))
@@ -313,6 +322,45 @@ layer(provider({ DEPLOY_MCP_GIT_MAX_SOURCE_BYTES: 1_000, DEPLOY_MCP_GIT_MAX_SOUR
     })
   )
 })
+
+layer(provider({ DEPLOY_MCP_GIT_MAX_PUSH_BYTES: 10_000 }), { excludeTestServices: true })(
+  "a push without end",
+  (it) => {
+    it.effect("is cut off at twice the limit", () =>
+      Effect.gen(function* () {
+        const git = yield* Git
+        const id = yield* repository
+        let sent = 0
+        const endless = Stream.forever(
+          Stream.sync(() => {
+            sent += 1_000
+            return new Uint8Array(1_000)
+          })
+        )
+        const error = yield* git
+          .exchange({
+            repository: id,
+            access: "write",
+            method: "POST",
+            path: "/git-receive-pack",
+            query: "",
+            contentType: "application/x-git-receive-pack-request",
+            contentEncoding: undefined,
+            protocol: undefined,
+            body: Stream.concat(Stream.make(emptyPush("1".repeat(40)).subarray(0, -32)), endless),
+            pushed: () => Stream.empty
+          })
+          .pipe(
+            Effect.flatMap((reply) => Stream.runDrain(reply.body)),
+            Effect.scoped,
+            codeOf
+          )
+        assert.strictEqual(error, "source_too_large")
+        assert.isAtMost(sent, 21_000)
+      })
+    )
+  }
+)
 
 describe("start", () => {
   it.live("what killed pushes left is swept when it is old, and only then", () =>
