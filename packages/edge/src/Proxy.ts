@@ -84,7 +84,7 @@ const send = (
     if (socket.connecting) socket.once("connect", start)
     else start()
   })
-  outgoing.once("response", (incoming) => sendAnswer(exchange, incoming))
+  outgoing.once("response", (incoming) => sendAnswer(exchange, incoming, outgoing))
   let over = false
   outgoing.on("error", () => {
     if (over || response.destroyed) return
@@ -119,7 +119,11 @@ const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest
   outgoing.once("close", () => clearTimeout(impatience))
 }
 
-const sendAnswer = ({ request, response }: Exchange, incoming: IncomingMessage): void => {
+const sendAnswer = (
+  { request, response }: Exchange,
+  incoming: IncomingMessage,
+  outgoing: ClientRequest
+): void => {
   if (response.headersSent || response.destroyed) {
     incoming.destroy()
     return
@@ -137,8 +141,11 @@ const sendAnswer = ({ request, response }: Exchange, incoming: IncomingMessage):
   incoming.once("end", () => {
     begun = true
     response.end()
-    // The connection is good for another request only when this one has been read to its end.
-    if (!request.complete) request.resume()
+    if (request.complete) return
+    // Nobody wants the rest of the body; the client's connection is usable again once it is read.
+    request.unpipe(outgoing)
+    request.resume()
+    outgoing.destroy()
   })
   incoming.on("error", () => response.destroy())
   // The head goes with the first bytes in one write, unless they let us wait (event streams do).

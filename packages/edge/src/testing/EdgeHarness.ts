@@ -84,6 +84,8 @@ export interface Control {
     release: string,
     state: string
   ) => Promise<Extract<FromEdge, { type: "release" }>>
+  /** Follows the log of a stage until it has this line. */
+  readonly logLine: (stage: string, text: string) => Promise<void>
   readonly close: () => void
 }
 
@@ -101,6 +103,7 @@ export const openControl = async (home: string): Promise<Control> => {
   let rest = ""
   let epoch = 1
   let revision = 0
+  let logRequests = 1_000
   socket.setEncoding("utf8").on("data", (chunk) => {
     const lines = `${rest}${chunk}`.split("\n")
     rest = lines.pop() ?? ""
@@ -166,6 +169,16 @@ export const openControl = async (home: string): Promise<Control> => {
         `${release} ${state}`,
         is("release", (seen) => seen.release === release && seen.state === state)
       ),
+    logLine: async (stage, text) => {
+      logRequests += 1
+      const id = logRequests
+      send({ type: "logs", id, stage, after: null, tail: 100, follow: true })
+      await until(
+        `line ${text}`,
+        is("lines", (sent) => sent.id === id && sent.lines.some((line) => line.text === text))
+      )
+      send({ type: "logs_stop", id })
+    },
     close: () => socket.destroy()
   }
 }

@@ -28,7 +28,11 @@ export const makePlainProcesses = (): PlainProcesses => {
       if (stopping) return
       child = spawn("/bin/sh", ["-c", `exec ${request.workload.start}`], {
         cwd: request.workload.directory,
-        env: { PATH: dirname(process.execPath), PORT: String(port), ...request.variables }
+        env: {
+          PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
+          PORT: String(port),
+          ...request.variables
+        }
       })
       const mine = child
       children.add(mine)

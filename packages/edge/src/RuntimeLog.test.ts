@@ -1,0 +1,164 @@
+import { appendFile, mkdtemp, readdir, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it, onTestFinished } from "vitest"
+import { makeRuntimeLog } from "./RuntimeLog.ts"
+import { idOf, is, processRelease, stageOf, startHarness } from "./testing/EdgeHarness.ts"
+
+const stage = idOf<string>("stg", 1)
+const setUp = async (segmentBytes?: number) => {
+  const folder = await mkdtemp(join(tmpdir(), "edge-log-"))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const open = () =>
+    makeRuntimeLog({
+      folder,
+      log: () => {},
+      ...(segmentBytes === undefined ? {} : { segmentBytes })
+    })
+  const segments = () => readdir(join(folder, stage))
+  return { folder, open, segments }
+}
+const texts = (lines: ReadonlyArray<{ readonly text: string }>) => lines.map(({ text }) => text)
+
+describe("the runtime log", () => {
+  it("numbers lines from one on and reads them by position, written or not", async () => {
+    const { open } = await setUp()
+    const log = open()
+    for (let at = 1; at <= 10; at += 1) log.append(stage, "rel", "stdout", `line ${at}`)
+    assert.strictEqual(log.newest(stage), 10)
+    assert.deepEqual(texts(await log.read(stage, 7, 100)), ["line 8", "line 9", "line 10"])
+    await log.close()
+    log.append(stage, "rel", "stderr", "line 11")
+    assert.deepEqual(texts(await log.read(stage, 8, 100)), ["line 9", "line 10", "line 11"])
+    assert.deepEqual(texts(await log.read(stage, 0, 2)), ["line 1", "line 2"])
+    assert.deepEqual(await log.read(stage, 11, 2), [])
+    assert.deepEqual(await log.read("stg_unknown", 0, 2), [])
+    await log.close()
+  })
+
+  it("keeps the newest segments only, each of about its size", async () => {
+    const { folder, open, segments } = await setUp(2_000)
+    const log = open()
+    for (let round = 0; round < 20; round += 1) {
+      for (let at = 0; at < 20; at += 1) log.append(stage, "rel", "stdout", "x".repeat(40))
+      await log.close()
+    }
+    const names = await segments()
+    assert.strictEqual(names.length, 4)
+    for (const name of names) {
+      const { mode, size } = await stat(join(folder, stage, name))
+      assert.isBelow(size, 2_300)
+      assert.strictEqual(mode & 0o777, 0o600)
+    }
+    const kept = await log.read(stage, 0, 10_000)
+    assert.strictEqual(kept.at(-1)?.seq, 400)
+    assert.strictEqual(kept.length, 400 - (kept[0]?.seq ?? 0) + 1)
+  })
+
+  it("goes on counting after a restart, also after a half-written line", async () => {
+    const { folder, open, segments } = await setUp()
+    const log = open()
+    for (let at = 1; at <= 5; at += 1) log.append(stage, "rel", "stdout", `line ${at}`)
+    await log.close()
+    const [name = ""] = await segments()
+    await appendFile(join(folder, stage, name), '{"seq":6,"at":1,"str')
+    const again = open()
+    again.append(stage, "rel", "platform", "line 6")
+    await again.close()
+    const lines = await open().read(stage, 3, 10)
+    assert.deepEqual(
+      lines.map(({ seq, text }) => `${seq} ${text}`),
+      ["4 line 4", "5 line 5", "6 line 6"]
+    )
+  })
+
+  it("cuts long lines", async () => {
+    const { open } = await setUp()
+    const log = open()
+    log.append(stage, "rel", "stdout", "x".repeat(10_000))
+    const [line] = await log.read(stage, 0, 1)
+    assert.strictEqual(line?.text.length, 4_096)
+    assert.isTrue(line?.text.endsWith("…"))
+    await log.close()
+  })
+
+  it("loses no line of many between disk and memory", async () => {
+    const { open } = await setUp(100_000)
+    const log = open()
+    const seen: Array<number> = []
+    let at = 0
+    const reader = (async () => {
+      while (at < 20_000) {
+        const lines = await log.read(stage, at, 500)
+        for (const { seq } of lines) seen.push(seq)
+        at = lines.at(-1)?.seq ?? at
+        if (lines.length === 0) await new Promise((resolve) => log.onceMore(stage, at, resolve))
+      }
+    })()
+    for (let count = 0; count < 20_000; count += 100) {
+      for (let line = 0; line < 100; line += 1) log.append(stage, "rel", "stdout", "a line")
+      await new Promise((resolve) => setImmediate(resolve))
+      // Four segments of 100 kB are enough for what the reader is behind.
+      while (log.newest(stage) - at > 2_000) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await reader
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 20_000 }, (_, index) => index + 1)
+    )
+    await log.close()
+  })
+})
+
+describe("a request for logs", () => {
+  it("gets the tail, what came after a position, and what comes", async () => {
+    const harness = await startHarness()
+    onTestFinished(harness.close)
+    const { control } = harness
+    const { nodeKey } = await control.hello(1)
+    const release = await processRelease(nodeKey, 1)
+    await control.snapshot(stageOf(1, [release], 1))
+    await control.state(release.release, "healthy")
+    await harness.get("/print?key=1200:line")
+    await control.logLine(stage, "line 1200")
+    const ask = (id: number, more: Record<string, unknown>) =>
+      control.send({ type: "logs", id, stage, after: null, tail: 3, follow: false, ...more })
+    const all = (id: number) =>
+      control.received.filter(is("lines", (sent) => sent.id === id)).flatMap(({ lines }) => lines)
+    const done = (id: number) =>
+      control.until(
+        `end of ${id}`,
+        is("lines", (sent) => sent.id === id && sent.done)
+      )
+
+    ask(1, {})
+    await done(1)
+    assert.deepEqual(texts(all(1)), ["line 1198", "line 1199", "line 1200"])
+    assert.strictEqual(all(1)[0]?.release, release.release)
+    ask(2, { after: 1 })
+    await done(2)
+    assert.strictEqual(all(2).length, 1200)
+    const sizes = control.received.filter(is("lines", (sent) => sent.id === 2))
+    assert.isTrue(sizes.every(({ lines }) => lines.length <= 500))
+
+    ask(3, { follow: true, tail: 1 })
+    await control.until(
+      "tail",
+      is("lines", ({ id, lines }) => id === 3 && lines.length === 1)
+    )
+    await harness.get("/print?key=1:news")
+    await control.until(
+      "news",
+      is("lines", ({ id, lines }) => id === 3 && lines.at(-1)?.text === "news 1")
+    )
+    control.send({ type: "logs_stop", id: 3 })
+    await done(3)
+    assert.deepEqual(texts(all(3)), ["line 1200", "news 1"])
+
+    ask(4, { follow: true, tail: 0 })
+    await control.snapshot()
+    await done(4)
+    ask(5, { stage: idOf("stg", 9) })
+    await done(5)
+  })
+})
