@@ -4,7 +4,7 @@ import { mkdtemp, realpath, rm } from "node:fs/promises"
 import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from "node:http"
 import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { FromEdge, type StageSpec, type ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
@@ -200,7 +200,7 @@ export const processRelease = async (
     kind: "process",
     directory: import.meta.dirname,
     start: "node SampleApp.mjs",
-    path: [],
+    path: [dirname(process.execPath)],
     variables: await sealTo(nodeKey, JSON.stringify({ NAME: `v${number}`, ...variables })),
     port: null,
     healthPath: null,

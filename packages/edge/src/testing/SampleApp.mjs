@@ -102,7 +102,7 @@ server.on("upgrade", (request, socket, head) => {
 })
 server.keepAliveTimeout = 60_000
 if (process.env.BROKEN === "exit") process.exit(3)
-if (process.env.BROKEN !== "silent") server.listen(Number(process.env.PORT), "127.0.0.1")
+if (process.env.BROKEN !== "silent") server.listen(Number(process.env.PORT))
 else setInterval(() => {}, 1_000)
 process.on("SIGTERM", () => process.exit(0))
 process.stdout.write(`${name} is listening\n`)
