@@ -1,0 +1,3 @@
+const now = document.querySelector("#now")
+now.dateTime = new Date().toISOString()
+now.textContent = new Date().toLocaleTimeString()
