@@ -1,5 +1,4 @@
 import { resolve } from "node:path"
-import { CommandError, Failure } from "@deploy-mcp/domain/Failure"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { settings } from "../Config.ts"
@@ -24,13 +23,14 @@ export const doctor = Command.make(
       yield* Machine.port("apps port", appsPort, running.edge, "DEPLOY_MCP_APPS_PORT")
     ]
     yield* finish({ findings }, findings.flatMap(lines))
-    const failed = findings.filter(({ status }) => status === "fail")
-    if (failed.length > 0) return yield* unwell(failed)
+    // The findings are the report; the exit code only says whether to read it.
+    if (findings.some(({ status }) => status === "fail")) process.exitCode = 1
   })
 ).pipe(
   Command.withDescription(
     "Check this machine and the platform on it, with what to do about each finding"
   ),
+  Command.withShortDescription("Check this machine and the platform on it"),
   Command.withExamples([
     { command: "deploy-mcp doctor", description: "Exit code 1 when something must be mended" },
     { command: "deploy-mcp doctor --json", description: "The same for programs" }
@@ -46,14 +46,3 @@ const lines = ({ what, status, detail, next }: Machine.Finding): ReadonlyArray<s
     ...(next === "" ? [] : [paint("dim", `  ${" ".repeat(9)} → ${next}`)])
   ]
 }
-
-const unwell = (failed: ReadonlyArray<Machine.Finding>) =>
-  new CommandError({
-    failure: Failure.of(
-      "unavailable",
-      `To be mended: ${failed.map(({ what }) => what).join(", ")}.`,
-      {
-        next: failed[0]?.next ?? ""
-      }
-    )
-  })

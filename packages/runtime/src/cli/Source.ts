@@ -94,11 +94,7 @@ const commitFolder = Effect.fn("Source.commitFolder")(
         next: "Add an index.html or a package.json, then try again."
       })
     }
-    const fetched = yield* Git.run(
-      ["fetch", "--quiet", "--depth=1", "--no-tags", remote.url, `refs/heads/${branch}`],
-      { cwd: directory, env: { ...env, ...remote.env } }
-    )
-    const parent = fetched.code === 0 ? yield* git("rev-parse", "FETCH_HEAD") : undefined
+    const parent = yield* fetchHead(remote, branch, { cwd: directory, env })
     const unchanged = parent !== undefined && (yield* git("rev-parse", `${parent}^{tree}`)) === tree
     const result: Commit = {
       env,
@@ -123,6 +119,21 @@ const commitFolder = Effect.fn("Source.commitFolder")(
     )
   )
 )
+
+/** The newest commit of the remote branch, brought here; undefined when there is none yet. */
+const fetchHead = Effect.fnUntraced(function* (
+  remote: Git.Remote,
+  branch: string,
+  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> }
+) {
+  const ref = `refs/heads/${branch}`
+  const options = { cwd, env: { ...env, ...remote.env } }
+  // Asked first, because a fetch of a branch that is not there takes git a second to give up.
+  const [sha = ""] = (yield* Git.output(["ls-remote", remote.url, ref], options)).split("\t")
+  if (sha === "") return undefined
+  yield* Git.output(["fetch", "--quiet", "--depth=1", "--no-tags", remote.url, ref], options)
+  return sha
+})
 
 /** Lower-case letters, digits and hyphens, starting with a letter, at most 40 characters. */
 export const nameFrom = (text: string): string => {

@@ -19,6 +19,7 @@ export const up = Command.make(
   Command.withDescription(
     "Start the platform in the foreground; Ctrl-C stops it. State: DEPLOY_MCP_HOME (.deploy-mcp), ports: DEPLOY_MCP_PORT (8081) and DEPLOY_MCP_APPS_PORT (8080)"
   ),
+  Command.withShortDescription("Start the platform in the foreground"),
   Command.withExamples([
     { command: "deploy-mcp up", description: "State in ./.deploy-mcp, MCP on port 8081" },
     {
