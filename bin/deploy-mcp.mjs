@@ -45,7 +45,8 @@ function handOver(node, args, env) {
     process.on(signal, () => {
       if (performance.now() - forwardedAt < sameWish) return
       forwardedAt = performance.now()
-      child.kill(signal)
+      // A closed terminal is a wish to stop in order, which a hang-up alone would not do.
+      child.kill(signal === "SIGHUP" ? "SIGTERM" : signal)
     })
   }
   child.on("error", (error) => {

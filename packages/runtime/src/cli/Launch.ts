@@ -43,7 +43,7 @@ export const launch = Effect.fn("launch")(function* ({ home, port, appsPort, kee
 })
 
 const start = (options: Launch, log: string): ChildProcess => {
-  mkdirSync(options.home, { recursive: true, mode: 0o700 })
+  mkdirSync(options.home, { recursive: true, mode: 0o711 })
   const output = openSync(log, "a", 0o600)
   const bundles = dirname(fileURLToPath(import.meta.url))
   const control = process.env.DEPLOY_MCP_CONTROL ?? join(bundles, "control.mjs")

@@ -131,7 +131,7 @@ export const home = Effect.fnUntraced(function* (folder: string) {
     return fail("home", `${target} is not writable`, "Set DEPLOY_MCP_HOME to a folder of your own.")
   }
   if (!there) return ok("home", `${folder} (not made yet)`)
-  const mode = (yield* Effect.promise(() => stat(folder))).mode & 0o077
+  const mode = (yield* Effect.promise(() => stat(folder))).mode & 0o066
   return mode === 0
     ? ok("home", folder)
     : warn("home", `${folder} is readable by others`, `Close it: chmod 700 ${folder}`)
@@ -141,17 +141,18 @@ export const home = Effect.fnUntraced(function* (folder: string) {
 export const processes = Effect.fnUntraced(function* (folder: string) {
   const control = yield* pidIn(join(folder, "run", "control.pid"))
   const edge = yield* pidIn(join(folder, "run", "edge.pid"))
-  const describe = (what: string, pid: Pid, next: string): Finding =>
-    pid === null
-      ? ok(what, "not running")
-      : pid.alive
-        ? ok(what, `process ${pid.number} holds this home`)
-        : warn(what, `process ${pid.number} is gone without a farewell`, next)
+  const [controls, edges] = [control?.alive === true, edge?.alive === true]
+  const describe = (what: string, pid: Pid, missed: boolean, meanwhile: string): Finding =>
+    pid?.alive
+      ? ok(what, `process ${pid.number}`)
+      : missed
+        ? warn(what, `not running; ${meanwhile}`, "Start the platform with deploy-mcp up.")
+        : ok(what, "not running")
   const findings: ReadonlyArray<Finding> = [
-    describe("control", control, "Nothing to do: the next deploy-mcp up brings everything back."),
-    describe("edge", edge, "Start the platform with deploy-mcp up; it brings the services back.")
+    describe("control", control, edges, "the edge serves the services without it"),
+    describe("edge", edge, controls, "control should have started it")
   ]
-  return { findings, control: control?.alive === true, edge: edge?.alive === true }
+  return { findings, control: controls, edge: edges }
 })
 
 type Pid = { readonly number: number; readonly alive: boolean } | null
