@@ -47,6 +47,7 @@ describe.each([
       assert.include(told.lines, "stdout: bye")
       assert.strictEqual(told.second.code, "fixed_port")
       assert.strictEqual(told.second.port, told.port)
+      assert.strictEqual(told.pinned.code, "no_port")
       assert.strictEqual(told.memory.code, "out_of_memory")
       assert.deepStrictEqual(told.survivors, [])
       if (told.isolation.level === "bubblewrap") {

@@ -33,6 +33,10 @@ const second = await edge.run(
   `require("node:http").createServer((q, a) => a.end("second")).listen(${port})`
 )
 const failure = await second.failed()
+const silent = await edge.run("setInterval(() => {}, 1000)", {
+  workload: { port, startTimeout: 1000 }
+})
+const pinned = await silent.failed()
 const greedy = await edge.run(
   `const all = []; for (;;) all.push(new Array(1e6).fill({}).map(() => ({})))`,
   { workload: { memory: 64 } }
@@ -47,5 +51,15 @@ const survivors = commands.filter((line) => line.includes("299.125"))
 const { isolation } = edge.processes
 const lines = first.lines
 console.log(
-  JSON.stringify({ isolation, answer, lines, ...told, second: failure, memory, survivors, port })
+  JSON.stringify({
+    isolation,
+    answer,
+    lines,
+    ...told,
+    second: failure,
+    pinned,
+    memory,
+    survivors,
+    port
+  })
 )
