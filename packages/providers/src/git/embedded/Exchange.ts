@@ -171,11 +171,15 @@ const reply = Effect.fnUntraced(function* (
   received: Fiber.Fiber<void, Effect.Error<ReturnType<typeof receive>>>
 ) {
   const chunks = chunksOf(backend.output)
+  // When we stopped git ourselves, the reason is ours.
+  const whyStopped = Effect.andThen(Fiber.join(received), Effect.fail(cutShort))
   let start = Buffer.alloc(0)
   let split = -1
   while (split < 0) {
-    const next = yield* Effect.tryPromise({ try: () => chunks.next(), catch: () => cutShort })
-    if (next.done || start.length > longestHead) return yield* cutShort
+    const next = yield* Effect.tryPromise({ try: () => chunks.next(), catch: () => cutShort }).pipe(
+      Effect.catch(() => whyStopped)
+    )
+    if (next.done || start.length > longestHead) return yield* whyStopped
     start = Buffer.concat([start, next.value])
     split = start.indexOf("\r\n\r\n")
   }
@@ -185,7 +189,9 @@ const reply = Effect.fnUntraced(function* (
     headers,
     body: Stream.make(start.subarray(split + 4)).pipe(
       Stream.concat(
-        Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => chunks }, () => cutShort)
+        Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => chunks }, () => cutShort).pipe(
+          Stream.catch(() => Stream.fromEffectDrain(whyStopped))
+        )
       ),
       Stream.filter((chunk) => chunk.length > 0),
       Stream.concat(Stream.fromEffectDrain(Fiber.join(received)))
