@@ -1,5 +1,24 @@
 /** Small applications as file trees, each of which says which version of it answers. */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import type { Files } from "./WorkTree.ts"
+
+/** The sample applications that ship with the platform; version 1 until `version` says otherwise. */
+export const sample = (name: "static" | "node" | "express", version = "1"): Files => {
+  const folder = join(import.meta.dirname, "../samples", name)
+  return Object.fromEntries(
+    readdirSync(folder).map((file) => [
+      file,
+      readFileSync(join(folder, file), "utf8")
+        .replace('const version = "1"', `const version = "${version}"`)
+        .replace('<span id="version">1<', `<span id="version">${version}<`)
+    ])
+  )
+}
+
+/** The same files below a folder. */
+export const below = (folder: string, files: Files): Files =>
+  Object.fromEntries(Object.entries(files).map(([name, text]) => [`${folder}/${name}`, text]))
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
