@@ -22,6 +22,13 @@ export const attempt = <A>(
     catch: (cause) => unavailable(`Could not ${doing}: ${errorCode(cause)}.`)
   })
 
+/** The same for calls that are too short to wait for. */
+export const attemptSync = <A>(doing: string, call: () => A): Effect.Effect<A, BuildError> =>
+  Effect.try({
+    try: call,
+    catch: (cause) => unavailable(`Could not ${doing}: ${errorCode(cause)}.`)
+  })
+
 /** `ENOSPC` and its like; messages of such errors hold paths of the host. */
 export const errorCode = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "unexpected"
