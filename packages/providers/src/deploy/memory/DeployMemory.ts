@@ -1,0 +1,126 @@
+/**
+ * A node in memory, for tests: releases are healthy at once, unless their artifact holds a file
+ * `never-healthy` (then they fail) or `never-answers` (then they start for ever).
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { Deploy, type Observation } from "@deploy-mcp/domain/Deploy"
+import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
+import type { ReleaseSpec, ReleaseState, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import { generateNodeKey } from "@deploy-mcp/domain/node/SealedBox"
+import { Context, Effect, Layer, Queue, Stream } from "effect"
+
+/** What really runs, for tests to look at. */
+export class NodeWorld extends Context.Service<
+  NodeWorld,
+  {
+    /** Generation and route of each stage that the node knows. */
+    readonly stages: Map<StageId, StageSpec>
+    readonly running: Map<ReleaseId, ReleaseState>
+    /** Each route a stage has had, oldest first. */
+    readonly routes: Map<StageId, Array<ReleaseId | null>>
+  }
+>()("@deploy-mcp/providers/NodeWorld") {}
+
+export const layer: Layer.Layer<Deploy | NodeWorld> = Layer.effectContext(
+  Effect.gen(function* () {
+    const { publicKey } = yield* Effect.promise(generateNodeKey)
+    const world = NodeWorld.of({ stages: new Map(), running: new Map(), routes: new Map() })
+    const outs = new Set<Queue.Enqueue<Observation>>()
+    const tell = (observation: Observation) => {
+      for (const out of outs) Queue.offerUnsafe(out, observation)
+    }
+
+    const start = (stage: StageId, { release, workload }: ReleaseSpec) => {
+      const state = workload.kind === "process" ? verdict(workload.directory) : "healthy"
+      world.running.set(release, state)
+      tell({
+        type: "release",
+        stage,
+        release,
+        state,
+        restarts: 0,
+        port: null,
+        failure:
+          state === "failed"
+            ? { code: "exited", cause: "The process ended.", evidence: ["boom"], port: null }
+            : null
+      })
+    }
+
+    const drop = (spec: StageSpec) => {
+      for (const { release } of spec.releases) world.running.delete(release)
+    }
+
+    const put = (spec: StageSpec) => {
+      const known = world.stages.get(spec.stage)
+      if (known !== undefined && known.generation > spec.generation) return
+      for (const { release } of known?.releases ?? []) {
+        if (spec.releases.every((wanted) => wanted.release !== release))
+          world.running.delete(release)
+      }
+      world.stages.set(spec.stage, spec)
+      for (const release of spec.releases) {
+        if (!world.running.has(release.release)) start(spec.stage, release)
+      }
+      const routes = world.routes.get(spec.stage) ?? []
+      if (routes.at(-1) !== spec.route) routes.push(spec.route)
+      world.routes.set(spec.stage, routes)
+      tell({ type: "route", stage: spec.stage, generation: spec.generation, release: spec.route })
+    }
+
+    const remove = (stage: StageId, generation: number) => {
+      const known = world.stages.get(stage)
+      if (known !== undefined && known.generation > generation) return
+      if (known !== undefined) drop(known)
+      world.stages.delete(stage)
+      tell({ type: "route", stage, generation, release: null })
+    }
+
+    const deploy = Deploy.of({
+      attach: (epoch) =>
+        Stream.callback<Observation>((out) => {
+          outs.add(out)
+          Queue.offerUnsafe(out, hello(epoch, publicKey))
+          return Effect.addFinalizer(() => Effect.sync(() => outs.delete(out)))
+        }),
+      snapshot: (stages) =>
+        Effect.sync(() => {
+          for (const known of [...world.stages.values()]) {
+            if (stages.every((spec) => spec.stage !== known.stage)) {
+              remove(known.stage, known.generation)
+            }
+          }
+          stages.forEach(put)
+        }),
+      ensure: (spec) => Effect.sync(() => put(spec)),
+      remove: (stage, generation) => Effect.sync(() => remove(stage, generation)),
+      logs: () => Stream.empty
+    })
+    return Context.make(Deploy, deploy).pipe(Context.add(NodeWorld, world))
+  })
+)
+
+const verdict = (directory: string): ReleaseState =>
+  existsSync(join(directory, "never-healthy"))
+    ? "failed"
+    : existsSync(join(directory, "never-answers"))
+      ? "starting"
+      : "healthy"
+
+const hello = (epoch: number, nodeKey: string): Observation => ({
+  type: "hello",
+  protocol: 1,
+  pid: 0,
+  epoch,
+  revision: 0,
+  nodeKey,
+  appsPort: 0,
+  problem: null,
+  isolation: {
+    level: "plain",
+    network: false,
+    limits: { memory: false, cpu: false, pids: false },
+    notes: []
+  }
+})

@@ -1,0 +1,82 @@
+/** What every composition shares: stores, engine, workflows and commands over some providers. */
+import type { Build } from "@deploy-mcp/domain/Build"
+import type { Deploy } from "@deploy-mcp/domain/Deploy"
+import type { Git } from "@deploy-mcp/domain/Git"
+import type { Vault } from "@deploy-mcp/domain/Vault"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import { Layer } from "effect"
+import * as ClusterWorkflowEngine from "effect/cluster/ClusterWorkflowEngine"
+import * as SingleRunner from "effect/cluster/SingleRunner"
+import type { SqlClient } from "effect/sql/SqlClient"
+import * as Accounts from "../commands/Accounts.ts"
+import * as Deployments from "../commands/Deployments.ts"
+import { Present } from "../commands/Present.ts"
+import * as Pushes from "../commands/Pushes.ts"
+import * as Repositories from "../commands/Repositories.ts"
+import { ServiceLogs } from "../commands/ServiceLogs.ts"
+import * as Services from "../commands/Services.ts"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { DeploymentLog } from "../DeploymentLog.ts"
+import * as Ids from "../Ids.ts"
+import type { Platform } from "../Platform.ts"
+import * as Publisher from "../Publisher.ts"
+import { AccountStore } from "../store/AccountStore.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import * as Migrations from "../store/Migrations.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { ServiceStore } from "../store/ServiceStore.ts"
+import * as Coordinator from "../workflows/Coordinator.ts"
+import * as DeployService from "../workflows/DeployService.ts"
+import * as DeploySteps from "../workflows/DeploySteps.ts"
+import * as RemoveService from "../workflows/RemoveService.ts"
+import * as RetireRelease from "../workflows/RetireRelease.ts"
+
+const engine = ClusterWorkflowEngine.layer.pipe(
+  Layer.provideMerge(
+    SingleRunner.layer({
+      shardingConfig: {
+        entityMessagePollInterval: "1 second",
+        entityTerminationTimeout: "2 seconds"
+      }
+    })
+  ),
+  Layer.provide(NodeCrypto.layerDigest)
+)
+
+const stores = Layer.mergeAll(
+  AccountStore.layer,
+  RepositoryStore.layer,
+  ServiceStore.layer,
+  DeploymentStore.layer,
+  ReleaseStore.layer,
+  IdempotencyStore.layer
+)
+
+const workflows = Layer.mergeAll(DeployService.layer, RetireRelease.layer, RemoveService.layer)
+
+const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.layer).pipe(
+  Layer.provideMerge(Pushes.layer),
+  Layer.provideMerge(Accounts.layer),
+  Layer.provideMerge(ServiceLogs.layer),
+  Layer.provideMerge(Present.layer)
+)
+
+/** `steps` may be replaced by a test that wants to be between them. */
+export const core = <Extra, E, R>(
+  world: Layer.Layer<Extra | Platform | SqlClient | Git | Build | Deploy | Vault, E, R>,
+  steps: typeof DeploySteps.layer = DeploySteps.layer
+) =>
+  commands.pipe(
+    Layer.provideMerge(Coordinator.layer),
+    Layer.provideMerge(workflows),
+    Layer.provideMerge(steps),
+    Layer.provideMerge(DeploymentLog.layer),
+    Layer.provideMerge(Publisher.layer),
+    Layer.provideMerge(engine),
+    Layer.provideMerge(stores),
+    Layer.provideMerge(Migrations.layer),
+    Layer.provideMerge(Layer.merge(Ids.layer, DeploymentEvents.layer)),
+    Layer.provideMerge(world)
+  )

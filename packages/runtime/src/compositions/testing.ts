@@ -1,0 +1,48 @@
+/** The same rows, engine, workflows and commands over providers that live in memory. */
+import { join } from "node:path"
+import { Host } from "@deploy-mcp/domain/Provider"
+import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
+import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
+import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
+import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
+import { Effect, Layer } from "effect"
+import { Platform } from "../Platform.ts"
+import * as Sqlite from "../store/Sqlite.ts"
+import { DeploySteps, layer as realSteps } from "../workflows/DeploySteps.ts"
+import { core } from "./core.ts"
+
+/** `between` may put itself around each step; `home` is a folder that the test removes. */
+export const testing = (
+  home: string,
+  between: (steps: DeploySteps["Service"]) => DeploySteps["Service"] = (steps) => steps
+) => {
+  const platform = Layer.succeed(Platform, {
+    home,
+    port: 8081,
+    appsPort: 8080,
+    appsDomain: "localhost",
+    gitHost: "internal",
+    allowedHosts: [],
+    startTimeout: 60_000
+  })
+  const host = Layer.succeed(Host, {
+    directory: home,
+    artifacts: join(home, "artifacts"),
+    node: { bin: "", version: "" }
+  })
+  const vault = Layer.unwrap(Effect.map(VaultLocal.config, VaultLocal.make)).pipe(
+    Layer.provide(host)
+  )
+  const world = Layer.mergeAll(
+    platform,
+    GitMemory.layer,
+    BuildMemory.layer(join(home, "artifacts")),
+    DeployMemory.layer,
+    vault,
+    Sqlite.layer(join(home, "deploy-mcp.db"))
+  )
+  const steps = Layer.effect(DeploySteps, Effect.map(DeploySteps, between)).pipe(
+    Layer.provide(realSteps)
+  )
+  return core(world, steps)
+}
