@@ -109,16 +109,20 @@ const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
   host: Provider.Host["Service"],
   settings: BuildProcessSettings
 ) {
-  const [work, trees, caches, etc] = ["work", "trees", "caches", "etc"].map((name) =>
-    join(host.directory, name)
-  ) as [string, string, string, string]
-  yield* Effect.forEach([work, trees, caches, etc, host.artifacts], makeDirectory)
-  yield* sweepWork(work)
+  const inside = (name: string) => join(host.directory, name)
+  const places: Places = {
+    work: inside("work"),
+    trees: inside("trees"),
+    caches: inside("caches"),
+    etc: inside("etc")
+  }
+  yield* Effect.forEach([...Object.values(places), host.artifacts], makeDirectory)
+  yield* sweepWork(places.work)
   yield* sweepWork(host.artifacts)
-  const kept = yield* attempt("read the trees", () => readdir(trees))
+  const kept = yield* attempt("read the trees", () => readdir(places.trees))
   const maxAge = Duration.toMillis(Duration.days(settings.treeDays))
-  yield* sweepTrees(trees, kept, yield* Clock.currentTimeMillis, maxAge)
-  return { work, trees, caches, etc } satisfies Places
+  yield* sweepTrees(places.trees, kept, yield* Clock.currentTimeMillis, maxAge)
+  return places
 })
 
 export const BuildProcess = Provider.make({

@@ -61,7 +61,11 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
     description: `bubblewrap ${version}`,
     user: root ? buildUser : null,
     launch: (line, place, variables) => {
-      const env = { ...variables, ...environment(inside, parts.caFile === null ? null : inside.ca) }
+      const env = {
+        ...defaults,
+        ...variables,
+        ...environment(inside, parts.caFile === null ? null : inside.ca)
+      }
       const options = [
         ...fence(root),
         ...system(),
@@ -103,6 +107,7 @@ export const plain = (why: string, user: number | null, parts: SandboxParts): Sa
     file: "/bin/sh",
     args: ["-c", line],
     env: {
+      ...defaults,
       ...variables,
       ...environment(
         {
@@ -134,15 +139,15 @@ const inside = {
   path: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
 }
 
+/** A tenant's variables replace these. */
+const defaults = { LANG: "C.UTF-8", CI: "true", NO_COLOR: "1" }
+
 const environment = (
   places: { home: string; cache: string; npmrc: string; path: string },
   caFile: string | null
 ): Record<string, string> => ({
   PATH: places.path,
   HOME: places.home,
-  LANG: "C.UTF-8",
-  CI: "true",
-  NO_COLOR: "1",
   npm_config_cache: places.cache,
   npm_config_globalconfig: places.npmrc,
   ...(caFile === null
