@@ -11,14 +11,14 @@ import path from "node:path"
 import { runChecks } from "./checks.mjs"
 import { ensureInstalled, environmentWithNode, findNode, root, runMain } from "./project.mjs"
 
-await runMain(async () => {
+const main = async () => {
   const own = new Set(["--strict", "--verbose"])
   const args = process.argv.slice(2).filter((argument) => !own.has(argument))
   const strict = process.argv.includes("--strict") || /^(1|true)$/i.test(process.env.CI ?? "")
   await ensureInstalled({ verbose: process.argv.includes("--verbose") })
   const results = [...(await runChecks()), ...(await runVitest(args))]
   report(results, strict ? unexplained(results) : [])
-})
+}
 
 const runVitest = async (args) => {
   const folder = mkdtempSync(path.join(tmpdir(), "deploy-mcp-test-"))
@@ -88,3 +88,5 @@ const report = (results, unexplainedSkips) => {
   if (failed > 0) process.exitCode = 1
   console.log(`${named("passed").length} passed, ${failed} failed, ${skipped} skipped`)
 }
+
+await runMain(main)
