@@ -1,4 +1,7 @@
 /** One owner, one repository and what a test does to them, over the whole control plane in memory. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { Services } from "@deploy-mcp/domain/commands/Services"
@@ -14,14 +17,33 @@ import {
 import { allScopes, Principal } from "@deploy-mcp/domain/model/Principal"
 import { NodeWorld } from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
+import { testing } from "@deploy-mcp/runtime/compositions/testing"
 import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
 import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
+import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { RepositoryStore } from "@deploy-mcp/runtime/store/RepositoryStore"
+import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
+import type { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { Effect, Option, Stream } from "effect"
+
+export type Between = Parameters<typeof testing>[1]
 
 export const web = ServiceName.make("web")
 export const main = defaultBranch
 const repo = RepositoryName.make("web")
+
+/** Runs `test` against a control plane of its own; `between` may stand around each step. */
+export const against = <A, E>(
+  test: Effect.Effect<A, E, Effect.Services<typeof scene> | Coordinator | DeploymentStore>,
+  between?: Between
+) =>
+  Effect.gen(function* () {
+    const home = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-scene-"))),
+      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+    )
+    return yield* test.pipe(Effect.provide(testing(home, between)))
+  }).pipe(Effect.scoped)
 
 /** The pieces a test needs, bound to a fresh owner. */
 export const scene = Effect.gen(function* () {
@@ -30,6 +52,8 @@ export const scene = Effect.gen(function* () {
   const deployments = yield* Deployments
   const repositories = yield* Repositories
   const repositoryStore = yield* RepositoryStore
+  const serviceStore = yield* ServiceStore
+  const deploymentStore = yield* DeploymentStore
   const access = yield* GitAccess
   const git = yield* GitWorld
   const node = yield* NodeWorld
@@ -75,6 +99,13 @@ export const scene = Effect.gen(function* () {
     remove: (name: ServiceName = web) => asOwner(services.remove({ name })),
     redeploy: (name: ServiceName = web) => asOwner(services.redeploy({ name })),
     list: (name: ServiceName = web) => asOwner(deployments.list({ name, limit: 1000 })),
+    /** A deployment's row, by its number. */
+    row: (number: number) =>
+      Effect.gen(function* () {
+        const service = yield* serviceStore.list(owner, null)
+        const stage = Option.getOrThrow(Option.fromNullishOr(service[0])).stageId
+        return Option.getOrThrow(yield* deploymentStore.byNumber(owner, stage, number))
+      }),
     /** The newest deployment once it has ended. */
     settled: (name: ServiceName = web, number?: number) =>
       asOwner(

@@ -1,22 +1,8 @@
 /** The row is the promise and a push is only a hint: what is deployed is what the branch says now. */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { BranchName, ServiceName } from "@deploy-mcp/domain/model/Names"
-import { testing } from "@deploy-mcp/runtime/compositions/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { scene, web } from "./Scene.ts"
-
-/** Runs `test` against a control plane of its own. */
-const against = <A, E>(test: Effect.Effect<A, E, Effect.Services<typeof scene>>) =>
-  Effect.gen(function* () {
-    const home = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "hints-"))),
-      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-    )
-    yield* test.pipe(Effect.provide(testing(home)))
-  }).pipe(Effect.scoped)
+import { against, scene, web } from "./Scene.ts"
 
 describe("a push", () => {
   it.live("back to an older commit is deployed again (A, B, A)", () =>

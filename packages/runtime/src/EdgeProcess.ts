@@ -37,7 +37,7 @@ export const layer = (program: string) =>
         yield* Effect.sync(() => rmSync(join(home, socket), { force: true }))
         const log = openSync(join(home, "logs", "edge.log"), "a", 0o600)
         yield* runDetached(program, log, {
-          PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
+          PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
           DEPLOY_MCP_HOME: home,
           DEPLOY_MCP_APPS_PORT: String(appsPort),
           DEPLOY_MCP_APPS_DOMAIN: appsDomain

@@ -4,6 +4,7 @@ import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
 import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { CommitSha } from "@deploy-mcp/domain/model/Names"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -75,7 +76,10 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const row = yield* repositories.withOwner(repository)
         const moved = updates.flatMap((update) => (update.to === null ? [] : [update.branch]))
-        const requested = yield* Effect.forEach(moved, (branch) => deployFollowers(row, branch))
+        // The rows are written even when the pusher hangs up meanwhile.
+        const requested = yield* Effect.uninterruptible(
+          Effect.forEach(moved, (branch) => deployFollowers(row, branch))
+        )
         const started = requested.flat()
         if (started.length === 0) return Stream.fromIterable(nothingFollows(row, moved))
         return Stream.mergeAll(
@@ -99,22 +103,42 @@ const make = Effect.gen(function* () {
     }
     const followers = yield* services.followers(repository.ownerId, identity, branch)
     return yield* Effect.forEach(followers, (service) =>
-      Effect.gen(function* () {
-        const { id } = yield* deployments
-          .request({
-            owner: service.ownerId,
-            service: service.id,
-            stage: service.stageId,
-            settingsRevision: service.settingsRevision,
-            commit,
-            cause: "push",
-            force: false
-          })
-          .pipe(sql.withTransaction, Effect.orDie)
-        yield* events.publish({ kind: "queued", stage: service.stageId })
-        return { service, id }
-      })
+      Effect.map(deployHead(service, commit), (id) => ({ service, id }))
     )
+  })
+
+  const deployHead = Effect.fnUntraced(function* (service: ServiceRow, commit: CommitSha) {
+    const { id } = yield* deployments
+      .request({
+        owner: service.ownerId,
+        service: service.id,
+        stage: service.stageId,
+        settingsRevision: service.settingsRevision,
+        commit,
+        cause: "push",
+        force: false
+      })
+      .pipe(sql.withTransaction, Effect.orDie)
+    yield* events.publish({ kind: "queued", stage: service.stageId })
+    return id
+  })
+
+  /** A kill between git moving a branch and its hook leaves a push that nobody told us about. */
+  const catchUp = Effect.gen(function* () {
+    for (const service of yield* services.all) {
+      const repository = yield* repositories.find(service.ownerId, {
+        host: service.repoHost,
+        owner: service.repoOwner,
+        name: service.repoName
+      })
+      if (Option.isNone(repository)) continue
+      const head = yield* git
+        .head(repository.value.id, service.branch)
+        .pipe(Effect.orElseSucceed(() => null))
+      const newest = yield* deployments.newest(service.stageId)
+      const known = Option.match(newest, { onNone: () => null, onSome: (row) => row.commitSha })
+      if (head !== null && head !== known) yield* deployHead(service, head)
+    }
   })
 
   const nothingFollows = (repository: RepositoryRow, branches: ReadonlyArray<string>) =>
@@ -166,6 +190,7 @@ const make = Effect.gen(function* () {
       })
     )
 
+  yield* Effect.forkScoped(catchUp)
   return { authorize, pushed }
 })
 

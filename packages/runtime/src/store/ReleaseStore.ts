@@ -5,7 +5,7 @@
  */
 import { Artifact, ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
 import {
-  type DeploymentId,
+  DeploymentId,
   Ids,
   OwnerId,
   ReleaseId,
@@ -55,7 +55,10 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
         FROM stages JOIN services ON services.id = stages.service_id JOIN owners ON owners.id = stages.owner_id`
 
       return {
-        /** The candidate release of a deployment; the same one when it was recorded before. */
+        /**
+         * The candidate release of a deployment; the same one when it was recorded before. Null when
+         * the deployment has ended, so that nothing appears after a cancel has looked.
+         */
         record: Effect.fnUntraced(function* (
           deployment: DeploymentRow,
           artifact: Artifact,
@@ -71,6 +74,10 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                   sql`SELECT id FROM releases WHERE deployment_id = ${deployment.id}`
                 )
                 if (Option.isSome(known)) return known.value.id
+                const running = yield* Rows.touched(
+                  sql`SELECT id FROM deployments WHERE id = ${deployment.id} AND status = 'running'`
+                )
+                if (!running) return null
                 const { releases } = yield* Rows.one(Schema.Struct({ releases: Schema.Int }))(
                   sql`UPDATE stages SET releases = releases + 1, generation = generation + 1
                     WHERE id = ${deployment.stageId} RETURNING releases`
@@ -128,22 +135,29 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
             .pipe(Effect.orDie)
         }),
 
-        /** Takes a candidate back; does nothing once its deployment has committed. */
-        discard: Effect.fnUntraced(function* (release: ReleaseId, stage: StageId) {
-          yield* sql
+        /**
+         * Takes a deployment's candidate back; does nothing once the deployment has committed. The
+         * stage, when there was one to take back.
+         */
+        discard: Effect.fnUntraced(function* (deployment: DeploymentId) {
+          return yield* sql
             .withTransaction(
               Effect.gen(function* () {
-                const discarded = yield* Rows.touched(sql`UPDATE releases SET state = 'discarded'
-                  WHERE id = ${release} AND state = 'candidate' RETURNING id`)
-                if (discarded) yield* raise(stage)
+                const discarded = yield* Rows.first(Schema.Struct({ stageId: StageId }))(
+                  sql`UPDATE releases SET state = 'discarded'
+                    WHERE deployment_id = ${deployment} AND state = 'candidate' RETURNING stage_id`
+                )
+                if (Option.isNone(discarded)) return null
+                yield* raise(discarded.value.stageId)
+                return discarded.value.stageId
               })
             )
             .pipe(Effect.orDie)
         }),
 
         /** Candidates whose deployment has ended: what a crash left behind. */
-        orphans: Rows.all(Schema.Struct({ id: ReleaseId, stageId: StageId }))(
-          sql`SELECT releases.id, releases.stage_id FROM releases
+        orphans: Rows.all(Schema.Struct({ deploymentId: DeploymentId }))(
+          sql`SELECT releases.deployment_id FROM releases
             JOIN deployments ON deployments.id = releases.deployment_id
             WHERE releases.state = 'candidate' AND deployments.status NOT IN ('queued', 'running')`
         ),

@@ -105,6 +105,9 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
             AND services.repo_name = ${repository.name} AND services.branch = ${branch}
             ORDER BY services.name`),
 
+        /** Every owner's: for the platform's own look at what it may have missed. */
+        all: Rows.all(ServiceRow)(sql`${select} ORDER BY services.id`),
+
         count: (owner: OwnerId) =>
           Effect.map(
             Rows.one(Schema.Struct({ n: Schema.Int }))(

@@ -33,7 +33,12 @@ const make = Effect.gen(function* () {
   const publisher = yield* Publisher
   const events = yield* DeploymentEvents
 
-  const stop = (deployment: DeploymentId) => engine.interruptUnsafe(DeployService, deployment)
+  /** The library arms a compensation by its step's result, so a step that was cut off is undone here. */
+  const stop = Effect.fnUntraced(function* (deployment: DeploymentId) {
+    yield* engine.interruptUnsafe(DeployService, deployment)
+    const stage = yield* releases.discard(deployment)
+    if (stage !== null) yield* publisher.publish(stage)
+  })
 
   const wake = Effect.fn("Coordinator.wake")(function* (stage: StageId) {
     const { start, superseded } = yield* sql
@@ -69,10 +74,7 @@ const make = Effect.gen(function* () {
 
   /** What a crash left: candidates of ended deployments, and deployments that were under way. */
   const sweep = Effect.gen(function* () {
-    for (const { id, stageId } of yield* releases.orphans) {
-      yield* releases.discard(id, stageId)
-      yield* publisher.publish(stageId)
-    }
+    for (const { deploymentId } of yield* releases.orphans) yield* stop(deploymentId)
     for (const stage of yield* deployments.openStages) yield* wake(stage)
   })
 

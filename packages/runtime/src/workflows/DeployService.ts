@@ -27,7 +27,7 @@ export const layer = DeployService.toLayer(({ deployment }) =>
     const planned = yield* planBuild(deployment)
     yield* buildArtifact(deployment, planned)
     const release = yield* recordRelease(deployment, planned).pipe(
-      DeployService.withCompensation(discardRelease)
+      DeployService.withCompensation(() => discardRelease(deployment))
     )
     yield* awaitHealthy(deployment, release)
     yield* moveRoute(deployment, release) // the commit point: nothing below may fail or be interrupted
@@ -63,8 +63,8 @@ const recordRelease = (deployment: DeploymentId, { key }: typeof Planned.Type) =
     )
   })
 
-const discardRelease = (release: ReleaseId) =>
-  DeploySteps.use((steps) => steps.discardRelease(release))
+const discardRelease = (deployment: DeploymentId) =>
+  DeploySteps.use((steps) => steps.discardRelease(deployment))
 
 const awaitHealthy = (deployment: DeploymentId, release: ReleaseId) =>
   Activity.make({

@@ -26,6 +26,9 @@ type Planned = { readonly key: ArtifactKey; readonly plan: BuildPlan }
 const failed = (...args: Parameters<typeof Failure.of>) =>
   new DeploymentFailed({ failure: Failure.of(...args) })
 
+/** What a step says that finds its deployment cancelled or superseded; its row knows better. */
+const ended = failed("superseded", "The deployment ended before this step.")
+
 /** Milliseconds that the node is given to report before the deployment is given up. */
 const nodePatience = 15_000
 
@@ -35,7 +38,7 @@ export class DeploySteps extends Context.Service<
     readonly planBuild: (deployment: DeploymentId) => Step<Planned>
     readonly buildArtifact: (deployment: DeploymentId, planned: Planned) => Step<void>
     readonly recordRelease: (deployment: DeploymentId, key: ArtifactKey) => Step<ReleaseId>
-    readonly discardRelease: (release: ReleaseId) => Effect.Effect<void>
+    readonly discardRelease: (deployment: DeploymentId) => Effect.Effect<void>
     readonly awaitHealthy: (deployment: DeploymentId, release: ReleaseId) => Step<void>
     readonly moveRoute: (deployment: DeploymentId, release: ReleaseId) => Step<void>
     readonly recordFailure: (deployment: DeploymentId, failure: Failure) => Effect.Effect<void>
@@ -62,7 +65,7 @@ const make = Effect.gen(function* () {
   /** Enters a phase, or refuses because the deployment has ended. */
   const enter = Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
     if (!(yield* deployments.enter(id, phase))) {
-      return yield* failed("superseded", "The deployment ended before this step.")
+      return yield* ended
     }
     yield* events.publish({ kind: "changed", deployment: id })
     const deployment = yield* deployments.byId(id)
@@ -131,7 +134,7 @@ const make = Effect.gen(function* () {
   const buildArtifact = Effect.fnUntraced(function* (id: DeploymentId, { key, plan }: Planned) {
     const { deployment, service } = yield* enter(id, "build")
     if (!(yield* deployments.claimArtifact(id, key))) {
-      return yield* failed("superseded", "The deployment ended before this step.")
+      return yield* ended
     }
     const known = yield* orFailed(build.find(key))
     if (known === null) {
@@ -173,14 +176,14 @@ const make = Effect.gen(function* () {
       service.settings,
       variables.map((variable) => variable.id)
     )
+    if (release === null) return yield* ended
     yield* publisher.publish(deployment.stageId)
     return release
   })
 
-  const discardRelease = Effect.fnUntraced(function* (id: ReleaseId) {
-    const release = yield* releases.release(id)
-    yield* releases.discard(id, release.stageId)
-    yield* publisher.publish(release.stageId)
+  const discardRelease = Effect.fnUntraced(function* (id: DeploymentId) {
+    const stage = yield* releases.discard(id)
+    if (stage !== null) yield* publisher.publish(stage)
   })
 
   const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
@@ -209,22 +212,23 @@ const make = Effect.gen(function* () {
     const deployment = yield* deployments.byId(id)
     if (deployment.status === "running") yield* enter(id, "route")
     if (!(yield* releases.moveRoute(id, deployment.stageId, release))) {
-      return yield* failed("superseded", "The deployment ended before its route was moved.")
+      return yield* ended
     }
     // Live by its row from here on. The node is waited for so that "live" means that it answers.
     yield* publisher.publish(deployment.stageId)
     yield* publisher.awaitConverged(deployment.stageId).pipe(Effect.timeoutOption(nodePatience))
     yield* deployments.settle(id)
-    yield* ended(id)
+    yield* tellEnd(id)
   })
 
   const recordFailure = Effect.fnUntraced(function* (id: DeploymentId, failure: Failure) {
     yield* deployments.end(id, "failed", failure)
+    yield* discardRelease(id)
     yield* cleanUp(id)
-    yield* ended(id)
+    yield* tellEnd(id)
   })
 
-  const ended = Effect.fnUntraced(function* (id: DeploymentId) {
+  const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
     const { stageId } = yield* deployments.byId(id)
     yield* events.publish({ kind: "changed", deployment: id })
     yield* events.publish({ kind: "ended", stage: stageId })
