@@ -26,8 +26,16 @@ const entries = {
   cli: "packages/runtime/src/cli/main.ts"
 }
 
-/** Where a bundle lies; `name` is `control`, `edge` or `cli`. */
+/** The program to run; `name` is `control`, `edge` or `cli`. It loads the bundle beside it. */
 export const bundle = (name) => path.join(dist, `${name}.mjs`)
+
+/** Node.js keeps compiled code here, which halves the time to start once more. */
+const cache = path.join(dist, "cache")
+
+const loader = (name) => `import { enableCompileCache } from "node:module"
+enableCompileCache(import.meta.dirname + "/${path.basename(cache)}")
+await import("./${name}.main.mjs")
+`
 
 /** Returns the bundles that were made, none when all are fresh. Safe to run twice at once. */
 export const ensureBundles = async () => {
@@ -36,7 +44,9 @@ export const ensureBundles = async () => {
   if (stamp() === fingerprint && names.every((name) => existsSync(bundle(name)))) return []
   const outputs = await build(names)
   mkdirSync(dist, { recursive: true })
+  rmSync(cache, { recursive: true, force: true })
   for (const { path: file, contents } of outputs) replace(file, contents)
+  for (const name of names) replace(bundle(name), loader(name))
   replace(stampFile, fingerprint)
   return outputs.map(({ path: file, contents }) => ({ file, bytes: contents.length }))
 }
@@ -49,7 +59,7 @@ const build = async (names) => {
       absWorkingDir: root,
       entryPoints: Object.fromEntries(names.map((name) => [name, entries[name]])),
       outdir: dist,
-      outExtension: { ".js": ".mjs" },
+      outExtension: { ".js": ".main.mjs" },
       bundle: true,
       platform: "node",
       format: "esm",
