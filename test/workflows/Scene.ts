@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { Services } from "@deploy-mcp/domain/commands/Services"
-import { Ids, KeyId, type RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import { Ids, KeyId, type RepositoryId, UserId } from "@deploy-mcp/domain/model/Ids"
 import {
   BranchName,
   defaultBranch,
@@ -60,11 +60,12 @@ export const scene = Effect.gen(function* () {
   const ids = yield* Ids
 
   const ownerName = OwnerName.make("calm-otter")
-  const { owner, user } = yield* accounts.addOwner(ownerName)
+  const known = yield* accounts.firstOwner
+  const owner = Option.isSome(known) ? known.value.id : (yield* accounts.addOwner(ownerName)).owner
   const principal = {
     owner,
     ownerName,
-    user,
+    user: UserId.make(yield* ids.next("usr")),
     key: KeyId.make(yield* ids.next("key")),
     scopes: allScopes,
     project: null

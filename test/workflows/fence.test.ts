@@ -8,14 +8,10 @@ import type { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { DeploymentFailed } from "@deploy-mcp/runtime/workflows/DeploymentFailed"
-import type { DeploySteps } from "@deploy-mcp/runtime/workflows/DeploySteps"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
+import { around, type StepName, steps, type When } from "./Boundary.ts"
 import { against, type Scene, scene } from "./Scene.ts"
-
-const steps = ["planBuild", "buildArtifact", "recordRelease", "awaitHealthy", "moveRoute"] as const
-type StepName = (typeof steps)[number]
-type When = "before" | "after"
 
 const failed = new DeploymentFailed({ failure: Failure.of("internal", "planted by a test") })
 
@@ -107,33 +103,6 @@ const disturb = (
     }),
     (real) => around(real, step, when, (id) => armed?.(id) ?? Effect.void)
   )
-}
-
-const around = (
-  real: DeploySteps["Service"],
-  name: StepName,
-  when: When,
-  event: (id: DeploymentId) => Effect.Effect<void, DeploymentFailed>
-): DeploySteps["Service"] => {
-  const wrap =
-    <Args extends readonly [DeploymentId, ...ReadonlyArray<unknown>], A>(
-      step: StepName,
-      run: (...args: Args) => Effect.Effect<A, DeploymentFailed>
-    ) =>
-    (...args: Args): Effect.Effect<A, DeploymentFailed> => {
-      if (step !== name) return run(...args)
-      return when === "before"
-        ? Effect.andThen(event(args[0]), run(...args))
-        : Effect.tap(run(...args), () => event(args[0]))
-    }
-  return {
-    ...real,
-    planBuild: wrap("planBuild", real.planBuild),
-    buildArtifact: wrap("buildArtifact", real.buildArtifact),
-    recordRelease: wrap("recordRelease", real.recordRelease),
-    awaitHealthy: wrap("awaitHealthy", real.awaitHealthy),
-    moveRoute: wrap("moveRoute", real.moveRoute)
-  }
 }
 
 const routeOf = ({ node }: Scene) => [...node.stages.values()][0]?.route ?? null
