@@ -77,6 +77,11 @@ const launchSandbox = async (
     detached: true
   })
   const inside = firstInside(child)
+  // It dies with the edge, but not at once: the next edge waits for it by this record.
+  const recorded = inside.then(async (first) => {
+    if (first !== null) await recordProcess(machine, first)
+    return first
+  })
   const input = child.stdio[4]
   if (isWritable(input)) {
     input.on("error", () => {})
@@ -86,10 +91,13 @@ const launchSandbox = async (
     inside,
     service: async (first) => (await childrenOf(first))[0],
     killRest: async () => {
-      const first = await inside
+      const first = await recorded
       if (first !== null) signalProcess(first, "SIGKILL")
     },
-    forget: async () => {}
+    forget: async () => {
+      const first = await recorded
+      if (first !== null) await forgetProcess(machine, first)
+    }
   })
 }
 

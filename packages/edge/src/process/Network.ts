@@ -53,23 +53,22 @@ export const makeNetwork = async (
   const id = randomBytes(3).toString("hex")
   const namespace = `${namespacePrefix(homeId)}${id}`
   const link = `${linkPrefix(homeId)}${id}`
-  await mustRun(tools.nsenter, [`--net=/run/netns/${nursery}`, tools.ip, "netns", "add", namespace])
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const pair = freePair(homeId, await takenAddresses(tools))
-    const network = { namespace, link, ...pair }
+  const pair = freePair(homeId, await takenAddresses(tools))
+  const network = { namespace, link, ...pair }
+  try {
+    const enter = `--net=/run/netns/${nursery}`
+    await mustRun(tools.nsenter, [enter, tools.ip, "netns", "add", namespace])
     await mustRun(tools.ip, ["-batch", "-"], linkCommands(network))
     // The kernel gives two links the same address without a word, so look who else has it now.
     const holders = (await takenAddresses(tools)).filter((one) => one === pair.hostAddress)
-    if (holders.length === 1) {
-      // Nothing of ours speaks IPv6 on this link; without an address nobody can be asked there.
-      await writeFile(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1").catch(() => {})
-      return network
-    }
-    await mustRun(tools.ip, ["link", "del", link])
-    given.delete(pair.hostAddress)
+    if (holders.length > 1) throw new Error(`${pair.hostAddress} was taken meanwhile`)
+    // Nothing of ours speaks IPv6 on this link; without an address nobody can be asked there.
+    await writeFile(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1").catch(() => {})
+    return network
+  } catch (error) {
+    await removeNetwork(tools, network)
+    throw error
   }
-  await runProgram(tools.ip, ["netns", "del", namespace])
-  throw new Error("no free addresses in 10.231.0.0/16")
 }
 
 /** Removing the absent succeeds. The link first: with its namespace alone it would go later. */

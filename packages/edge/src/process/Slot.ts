@@ -41,12 +41,8 @@ export const makeSlot = async (
   nursery: string | null
 ): Promise<Slot> => {
   const name = `${namespacePrefix(machine.homeId)}${randomBytes(4).toString("hex")}`
-  const [network, group] = await Promise.all([
-    tools.network && nursery !== null
-      ? makeNetwork(tools.network, machine.homeId, nursery)
-      : Promise.resolve(null),
-    machine.controlGroups ? makeControlGroup(machine.controlGroups, name) : Promise.resolve(null)
-  ])
+  let network: Network | null = null
+  let group: ControlGroup | null = null
   let child: ChildProcess | null = null
   let removing: Promise<void> | null = null
   const remove = async () => {
@@ -59,6 +55,10 @@ export const makeSlot = async (
     return removing
   }
   try {
+    if (machine.controlGroups) group = await makeControlGroup(machine.controlGroups, name)
+    if (tools.network && nursery !== null) {
+      network = await makeNetwork(tools.network, machine.homeId, nursery)
+    }
     child = spawnShell(machine, tools, network, group)
     return { network, group, shell: await waitUntilReady(child), remove: removeOnce }
   } catch (error) {

@@ -15,6 +15,24 @@ const wanted = 2
 const refillAfterMs = 300
 
 const takeAttempts = 4
+/** Starting a program blocks the event loop for milliseconds: a burst of starts must share it. */
+const atOnce = 3
+
+/** Lets so many run at the same time; the others wait for their turn. */
+const inTurn = (limit: number) => {
+  const waiting: Array<() => void> = []
+  let active = 0
+  return async <A>(act: () => Promise<A>): Promise<A> => {
+    if (active >= limit) await new Promise<void>((go) => waiting.push(go))
+    active++
+    try {
+      return await act()
+    } finally {
+      active--
+      waiting.shift()?.()
+    }
+  }
+}
 
 const isWaiting = ({ shell }: Slot): boolean =>
   shell.child.exitCode === null && shell.child.signalCode === null
@@ -29,8 +47,9 @@ export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<
   let closed = false
   let timer: NodeJS.Timeout | null = null
 
+  const turn = inTurn(atOnce)
   const add = (): Promise<Slot> => {
-    const slot = makeSlot(machine, tools, nursery)
+    const slot = turn(() => makeSlot(machine, tools, nursery))
     making.add(slot)
     // The one that takes it learns of the failure; an untaken one is not offered.
     slot.catch(() => making.delete(slot))

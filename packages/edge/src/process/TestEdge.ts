@@ -50,7 +50,7 @@ export interface TestEdgeOptions {
 export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestEdge> => {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), "edge-home-")))
   const homeId = options.homeId ?? randomBytes(4).toString("hex")
-  const path = await pathWithout(options.without ?? [])
+  const path = await pathWithout(home, options.without ?? [])
   const before = process.env.PATH
   if (path !== null) process.env.PATH = path
   const processes = await makeProcesses({ home, homeId }, options.backoff).finally(() => {
@@ -67,7 +67,6 @@ export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestE
     run,
     close: async () => {
       await processes.close()
-      if (path !== null) await rm(path, { recursive: true, force: true })
       if (options.home === undefined) await rm(home, { recursive: true, force: true })
     }
   }
@@ -173,9 +172,9 @@ export const fetchText = (endpoint: Endpoint, path = "/"): Promise<string> =>
   })
 
 /** A directory for PATH that lacks some programs. Null: PATH is good as it is. */
-const pathWithout = async (names: ReadonlyArray<string>): Promise<string | null> => {
+const pathWithout = async (home: string, names: ReadonlyArray<string>): Promise<string | null> => {
   if (names.length === 0) return null
-  const directory = await mkdtemp(join(tmpdir(), "edge-path-"))
+  const directory = await mkdtemp(join(home, "path-"))
   for (const parent of ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]) {
     for (const name of await readdir(parent).catch(() => [])) {
       if (names.includes(name)) continue
