@@ -138,7 +138,7 @@ const step = (
         orElse: () => {
           const limit = Duration.format(settings.stepTimeout)
           return Effect.fail(
-            rejected("build_timed_out", `'${line}' did not end within ${limit}.`, {
+            rejected("build_timed_out", `'${shown(line)}' did not end within ${limit}.`, {
               evidence: log.evidence()
             })
           )
@@ -148,9 +148,12 @@ const step = (
     if (end.code === 0) return
     const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
     const evidence = log.evidence()
-    if (kind === "install") return yield* installFailure(line, ended, log)
-    return yield* rejected("build_failed", `'${line}' ${ended}.`, { evidence })
+    if (kind === "install") return yield* installFailure(shown(line), ended, log)
+    return yield* rejected("build_failed", `'${shown(line)}' ${ended}.`, { evidence })
   })
+
+/** A command line as a sentence can carry it. */
+const shown = (line: string) => (line.length > 120 ? `${line.slice(0, 119)}…` : line)
 
 /** A home directory for this build alone, and the package cache that an owner's builds share. */
 const makeHome = ({ request, work, places }: Site, user: number | null) =>

@@ -1,8 +1,11 @@
 /** A `process` provider in a home of its own, for tests. Everything it makes is gone with its scope. */
+
+import { deepStrictEqual } from "node:assert"
 import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -135,3 +138,31 @@ export const failure = <A>(effect: Effect.Effect<A, BuildError>): Effect.Effect<
     Effect.map((error) => failureOf(error.reason)),
     Effect.orDie
   )
+
+export const pkg = (fields: unknown) => JSON.stringify(fields)
+
+/** A server with one small dependency, and a lockfile. */
+export const project = (index: string) => ({
+  "package.json": pkg({ dependencies: { "is-number": "7.0.0" } }),
+  "package-lock.json": lock,
+  "index.js": index
+})
+const lock = pkg({
+  lockfileVersion: 3,
+  requires: true,
+  packages: {
+    "": { dependencies: { "is-number": "7.0.0" } },
+    "node_modules/is-number": {
+      version: "7.0.0",
+      integrity:
+        "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
+    }
+  }
+})
+
+/** Nothing of any build is left but caches, kept trees and artifacts. */
+export const assertTidy = (bench: Bench) => {
+  deepStrictEqual(readdirSync(join(bench.host.directory, "work")), [])
+  const hidden = readdirSync(bench.host.artifacts).filter((name) => name.startsWith("."))
+  deepStrictEqual(hidden, [])
+}

@@ -1,4 +1,5 @@
 /** What builds leave behind, with the real npm and, where the machine has it, the real bubblewrap. */
+
 import {
   existsSync,
   readdirSync,
@@ -11,24 +12,18 @@ import { join } from "node:path"
 import { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { RelativePath } from "@deploy-mcp/domain/model/Names"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import {
-  type Bench,
+  assertTidy,
   failure,
   hasBubblewrap,
   keyOf,
   makeBench,
+  pkg,
+  project,
   serviceSettings
 } from "./BuildBench.ts"
 
-const pkg = (fields: unknown) => JSON.stringify(fields)
-
-/** Nothing of any build is left but caches, kept trees and artifacts. */
-const assertTidy = (bench: Bench) => {
-  assert.deepStrictEqual(readdirSync(join(bench.host.directory, "work")), [])
-  const hidden = readdirSync(bench.host.artifacts).filter((name) => name.startsWith("."))
-  assert.deepStrictEqual(hidden, [])
-}
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
 describe("without steps", () => {
@@ -120,23 +115,6 @@ describe("without steps", () => {
   )
 })
 
-const project = (index: string) => ({
-  "package.json": pkg({ dependencies: { "is-number": "7.0.0" } }),
-  "package-lock.json": lock,
-  "index.js": index
-})
-const lock = pkg({
-  lockfileVersion: 3,
-  requires: true,
-  packages: {
-    "": { dependencies: { "is-number": "7.0.0" } },
-    "node_modules/is-number": {
-      version: "7.0.0",
-      integrity:
-        "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
-    }
-  }
-})
 const numberFile = "node_modules/is-number/index.js"
 
 describe("with dependencies", () => {
@@ -286,96 +264,3 @@ describe("with a build", () => {
     })
   )
 })
-
-describe("ends", () => {
-  it.live("one key is built once, whoever asks at the same time", () =>
-    Effect.gen(function* () {
-      const bench = yield* makeBench()
-      const options = { build_command: "echo built; sleep 0.2" }
-      const all = yield* Effect.all(
-        [1, 2, 3].map(() => bench.run({ "index.js": "" }, options)),
-        { concurrency: "unbounded" }
-      )
-      assert.strictEqual(bench.log.filter((text) => text === "stdout built").length, 1)
-      for (const artifact of all) assert.deepStrictEqual(artifact, all[0])
-    })
-  )
-
-  it.live("two processes that build one key end with one artifact", () =>
-    Effect.gen(function* () {
-      const bench = yield* makeBench()
-      const other = yield* bench.again
-      const settings = serviceSettings({ build_command: "sleep 0.2" })
-      const one = (build: Bench["build"]) =>
-        Effect.suspend(() => {
-          const source = bench.source({ "index.js": "" })
-          return build
-            .plan(source, settings)
-            .pipe(
-              Effect.flatMap((plan) => build.artifact({ ...bench.request(source, plan), settings }))
-            )
-        })
-      const [a, b] = yield* Effect.all([one(bench.build), one(other)], { concurrency: 2 })
-      assert.deepStrictEqual(a, b)
-      assert.deepStrictEqual(yield* other.find(keyOf(1)), a)
-      assertTidy(bench)
-    })
-  )
-
-  for (const plain of [false, true]) {
-    const where = plain ? "without bubblewrap" : "as the machine allows"
-    it.live(`a step that takes too long ends with all it started, ${where}`, () =>
-      Effect.gen(function* () {
-        const bench = yield* makeBench({ stepTimeout: Duration.millis(400) }, { plain, open: true })
-        const mark = `8${process.pid}${plain ? 1 : 0}`
-        const found = yield* failure(
-          bench.run({ "index.js": "" }, { build_command: escaping(mark) })
-        )
-        assert.strictEqual(found.code, "build_timed_out")
-        assert.include(found.evidence, "started")
-        assert.deepStrictEqual(sleeping(mark), [])
-        assertTidy(bench)
-      })
-    )
-
-    it.live(`an interruption ends all that was started, ${where}`, () =>
-      Effect.gen(function* () {
-        const bench = yield* makeBench({}, { plain, open: true })
-        const mark = `9${process.pid}${plain ? 1 : 0}`
-        const build = bench.run({ "index.js": "" }, { build_command: escaping(mark) })
-        const fiber = yield* Effect.forkChild(build)
-        while (!bench.log.includes("stdout started")) yield* Effect.sleep("10 millis")
-        assert.isAbove(sleeping(mark).length, 0)
-        yield* Fiber.interrupt(fiber)
-        assert.deepStrictEqual(sleeping(mark), [])
-        assertTidy(bench)
-        assert.isNull(yield* bench.build.find(keyOf(1)))
-      })
-    )
-  }
-
-  it.live("what a killed process left behind is swept, what a living one has is not", () =>
-    Effect.gen(function* () {
-      const bench = yield* makeBench()
-      const work = join(bench.host.directory, "work")
-      const start = readFileSync("/proc/self/stat", "utf8").split(") ").at(-1)?.split(" ")[19]
-      const living = `${process.pid}.${start}.abcdef`
-      for (const name of ["999999999.1.abcdef", living]) writeFileSync(join(work, name), "")
-      yield* (yield* bench.again).isolation
-      assert.deepStrictEqual(readdirSync(work), [living])
-    })
-  )
-})
-
-/** Starts a grandchild in a session of its own that would outlive everything. */
-const escaping = (mark: string) =>
-  `setsid sleep ${mark} </dev/null >/dev/null 2>&1 & sleep ${mark} & sleep 0.1; echo started; wait`
-
-const sleeping = (mark: string): ReadonlyArray<string> =>
-  readdirSync("/proc").filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`sleep\0${mark}\0`)
-    } catch {
-      return false
-    }
-  })

@@ -4,10 +4,9 @@ import { RelativePath } from "@deploy-mcp/domain/model/Names"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { failure, makeBench, serviceSettings } from "./BuildBench.ts"
+import { failure, makeBench, pkg, serviceSettings } from "./BuildBench.ts"
 
 type Files = Record<string, string>
-const pkg = (fields: unknown) => JSON.stringify(fields)
 const lock = { "package-lock.json": "{}" }
 
 describe("what is planned", () => {
@@ -277,6 +276,15 @@ describe("what is refused", () => {
       })
     )
   }
+
+  it.live("npm projects, and only those, where npm is missing", () =>
+    Effect.gen(function* () {
+      const bench = yield* makeBench({ path: "/nowhere" })
+      const files = { "package.json": pkg({ dependencies: { a: "1" } }), ...lock, "index.js": "" }
+      assert.strictEqual((yield* failure(bench.plan(files))).code, "toolchain_missing")
+      assert.strictEqual((yield* bench.plan({ "index.js": "" })).kind, "node")
+    })
+  )
 
   it.live("a link, where a file or a folder should be", () =>
     Effect.gen(function* () {

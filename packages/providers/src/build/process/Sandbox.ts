@@ -72,7 +72,9 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
         ...tools(parts),
         ...["--perms", "0755", "--dir", "/home", "--perms", "0777", "--tmpfs", inside.home],
         ...["--bind", place.cache, inside.cache],
-        ...["--bind", place.app, inside.app, "--chdir", inside.app, "--clearenv"],
+        ...["--bind", place.app, inside.app, "--chdir", inside.app],
+        // What bubblewrap made to hold the mounts, not the mounts themselves.
+        ...["--remount-ro", "/", "--clearenv"],
         ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value])
       ]
       return {

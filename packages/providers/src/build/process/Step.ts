@@ -11,7 +11,10 @@ export interface StepEnd {
   readonly signal: string | null
 }
 
-/** Names a plain step's processes, so that one that left its group is found again. */
+/**
+ * Names a step's processes, so that one that left its group is found again, and one whose platform
+ * was killed: bubblewrap ties itself to its parent late, and an orphan of its first milliseconds stays.
+ */
 export const mark = "DEPLOY_MCP_BUILD"
 
 /**
@@ -27,7 +30,7 @@ export const runStep = (
     const sandboxed = launch.options !== undefined
     const child = spawn(launch.file, [...launch.args], {
       cwd: launch.cwd,
-      env: sandboxed ? launch.env : { ...launch.env, [mark]: name },
+      env: { ...launch.env, [mark]: name },
       detached: true,
       stdio: descriptors(sandboxed ? 5 : 3),
       ...(launch.user === undefined ? {} : { uid: launch.user, gid: launch.user })
@@ -124,7 +127,7 @@ const killGroup = (child: ChildProcess, name: string): void => {
   killMarked(name)
 }
 
-/** Kills every process that was started as part of the plain step `name`; repeats until none is left. */
+/** Kills every process that was started as part of the step `name`; repeats until none is left. */
 export const killMarked = (name: string): void => {
   for (let round = 0; round < 20; round++) {
     const found = marked(name)
