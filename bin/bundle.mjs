@@ -43,11 +43,15 @@ export const ensureBundles = async () => {
   const fingerprint = fingerprintOfSources()
   if (stamp() === fingerprint && names.every((name) => existsSync(bundle(name)))) return []
   const outputs = await build(names)
-  mkdirSync(dist, { recursive: true })
-  rmSync(cache, { recursive: true, force: true })
-  for (const { path: file, contents } of outputs) replace(file, contents)
-  for (const name of names) replace(bundle(name), loader(name))
-  replace(stampFile, fingerprint)
+  try {
+    mkdirSync(dist, { recursive: true })
+    rmSync(cache, { recursive: true, force: true })
+    for (const { path: file, contents } of outputs) replace(file, contents)
+    for (const name of names) replace(bundle(name), loader(name))
+    replace(stampFile, fingerprint)
+  } catch (error) {
+    throw new Problem(`cannot write to ${dist} (${error.code}); free some space or mend its owner.`)
+  }
   return outputs.map(({ path: file, contents }) => ({ file, bytes: contents.length }))
 }
 
