@@ -12,7 +12,7 @@ import { Publisher } from "./Publisher.ts"
 /** Waits for the edge, so that what it says is true when it is read. */
 export const banner = Effect.fnUntraced(function* (
   platform: Platform["Service"],
-  owner: FirstOwner,
+  owner: FirstOwner["Service"],
   version: string,
   started: number
 ) {

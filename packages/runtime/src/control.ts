@@ -6,7 +6,7 @@ import { Cause, Effect, Exit, Layer, Logger, References, Schedule } from "effect
 import { defaultTeardown, type Teardown } from "effect/Runtime"
 import { banner } from "./Banner.ts"
 import { settings } from "./Config.ts"
-import { firstOwner } from "./commands/FirstOwner.ts"
+import { FirstOwner } from "./commands/FirstOwner.ts"
 import { embedded } from "./compositions/embedded.ts"
 
 const version = "0.1.0"
@@ -21,7 +21,7 @@ const main = Effect.gen(function* () {
   const platform = { ...facts, home, startTimeout: startTimeout * 1000 }
   const program = edge ?? new URL("../../edge/src/main.ts", import.meta.url).pathname
   yield* Effect.gen(function* () {
-    const owner = yield* firstOwner
+    const owner = yield* FirstOwner
     yield* banner(platform, owner, version, started)
     return yield* untilHomeIsGone(home)
   }).pipe(Effect.provide(embedded({ platform, edge: program, version })))

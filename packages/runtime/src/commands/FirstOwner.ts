@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { OwnerName } from "@deploy-mcp/domain/model/Names"
 import { allScopes } from "@deploy-mcp/domain/model/Principal"
-import { Effect, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Platform } from "../Platform.ts"
 import { AccountStore } from "../store/AccountStore.ts"
@@ -20,18 +20,17 @@ const animals =
   )
 const pick = (words: ReadonlyArray<string>) => words[randomInt(words.length)] ?? "plain"
 
-export interface FirstOwner {
-  readonly name: string
-  /** Where the key was written; null: there was an owner before. */
-  readonly keyFile: string | null
-}
+export class FirstOwner extends Context.Service<
+  FirstOwner,
+  {
+    readonly name: string
+    /** Where the key was written; null: there was an owner before. */
+    readonly keyFile: string | null
+  }
+>()("@deploy-mcp/runtime/commands/FirstOwner") {}
 
 /** The file is written before the rows commit, so that a crash never leaves an owner without a key. */
-export const firstOwner: Effect.Effect<
-  FirstOwner,
-  never,
-  Platform | SqlClient | AccountStore | Effect.Services<typeof mintKey>
-> = Effect.gen(function* () {
+const make = Effect.gen(function* () {
   const { home } = yield* Platform
   const sql = yield* SqlClient
   const store = yield* AccountStore
@@ -54,3 +53,6 @@ export const firstOwner: Effect.Effect<
   }).pipe(sql.withTransaction, Effect.orDie)
   return { name, keyFile }
 })
+
+/** Doors that need it are opened later: who finds the platform ready also finds the key. */
+export const layer = Layer.effect(FirstOwner, make)

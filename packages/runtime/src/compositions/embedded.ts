@@ -6,6 +6,7 @@ import { build, deploy, git, vault } from "@deploy-mcp/providers/catalog"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { type Context, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import * as FirstOwner from "../commands/FirstOwner.ts"
 import * as EdgeProcess from "../EdgeProcess.ts"
 import * as Api from "../http/Api.ts"
 import * as GitPush from "../http/GitPush.ts"
@@ -56,6 +57,7 @@ export const embedded = ({ platform, edge, version }: EmbeddedOptions) => {
   )
   return HttpRouter.serve(doors, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server),
+    Layer.provideMerge(FirstOwner.layer),
     Layer.provideMerge(core(world))
   )
 }
