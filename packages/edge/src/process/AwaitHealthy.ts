@@ -16,6 +16,8 @@ export type Outcome =
 
 /** A process that listens in the wrong place for this long has not just opened something else first. */
 const settledMs = 10_000
+/** Another port waits this long for PORT: a service may open one for metrics before its own. */
+const headStartMs = 150
 /** Reading the kernel's tables costs more than knocking at a port. */
 const readEvery = 8
 
@@ -58,26 +60,29 @@ const pauseAfter = (elapsed: number, health: HealthAnswer | null): number => {
 
 class Seen {
   sockets: ReadonlyArray<ListeningSocket> = []
-  #since = Date.now()
-  #before: ReadonlyArray<ListeningSocket> = []
+  /** Since when each of them is there. */
+  #since = new Map<string, number>()
+  #changed = Date.now()
 
   update(sockets: ReadonlyArray<ListeningSocket>): void {
-    if (names(sockets) !== names(this.sockets)) this.#since = Date.now()
-    this.#before = this.sockets
+    const now = Date.now()
+    const since = new Map(sockets.map((one) => [name(one), this.#since.get(name(one)) ?? now]))
+    const same =
+      since.size === this.#since.size && [...since.keys()].every((key) => this.#since.has(key))
+    if (!same) this.#changed = now
+    this.#since = since
     this.sockets = sockets
   }
   unchangedFor(): number {
-    return Date.now() - this.#since
+    return Date.now() - this.#changed
   }
-  /** Listening in two readings in a row, so that PORT had its chance to come first. */
   steady(): ReadonlyArray<ListeningSocket> {
-    return this.sockets.filter((one) => names(this.#before).includes(name(one)))
+    const latest = Date.now() - headStartMs
+    return this.sockets.filter((one) => (this.#since.get(name(one)) ?? latest + 1) <= latest)
   }
 }
 
 const name = (socket: ListeningSocket): string => `${socket.inode}:${socket.port}`
-const names = (sockets: ReadonlyArray<ListeningSocket>): string =>
-  sockets.map(name).sort().join(" ")
 
 /** PORT itself. In the host's network a stranger may hold it, so its owner is looked up too. */
 const knock = async (run: Launched, signal: AbortSignal): Promise<Endpoint | null> => {

@@ -1,5 +1,5 @@
 /** What this machine allows, probed once: the strongest fence that really works is used. */
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises"
+import { chmod, mkdir, readFile, realpath, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
 import { fence, type NetworkTools } from "./Network.ts"
@@ -31,7 +31,9 @@ export interface SlotTools {
   readonly nft: string | null
 }
 
-export const probeMachine = async (home: string, homeId: string): Promise<Machine> => {
+export const probeMachine = async (givenHome: string, homeId: string): Promise<Machine> => {
+  await mkdir(givenHome, { recursive: true })
+  const home = await realpath(givenHome)
   const notes: Array<string> = []
   const root = process.getuid?.() === 0
   const [ip, nsenter, unshare, mount, setpriv, nft, bwrap, prlimit] = await Promise.all([

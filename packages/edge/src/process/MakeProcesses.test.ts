@@ -117,6 +117,16 @@ describe.each([
     await Promise.all([run.process.stop(0), successor.process.stop(0)])
   })
 
+  it("waits for PORT where another port opens first", async () => {
+    const first = await freePort()
+    const run = await edge.run(`${server(`"metrics"`, `${first}`)}
+      setTimeout(() => http.createServer((q, a) => a.end("main")).listen(process.env.PORT), 60)`)
+    const endpoint = await run.healthy()
+    assert.notStrictEqual(endpoint.port, first)
+    assert.strictEqual(await fetchText(endpoint), "main")
+    await run.process.stop(0)
+  })
+
   it("does not take a stranger on a pinned port for the service", async () => {
     const pinned = { workload: { port: await freePort(), startTimeout: 1500 } }
     const run = await edge.run(server(`"first"`), pinned)

@@ -29,6 +29,13 @@ export const supervise = (
   let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
   let graceMs: number | null = null
   const stopping = new AbortController()
+  const stop: Stop = {
+    signal: stopping.signal,
+    requested: new Promise((resolve) => {
+      stopping.signal.addEventListener("abort", () => resolve(null), { once: true })
+    }),
+    graceMs: () => graceMs ?? 0
+  }
 
   const publish = (change: Partial<ProcessState>) => {
     state = { ...state, ...change }
@@ -39,28 +46,29 @@ export const supervise = (
     let everHealthy = false
     let ends = 0
     for (;;) {
-      const end = await runOnce(
-        request,
-        launch,
-        stopping.signal,
-        () => graceMs ?? 0,
-        (endpoint) => {
+      let pauseMs = backoff.first
+      const ended = (end: End) => {
+        ends = end.healthyMs >= backoff.stable ? 1 : ends + 1
+        const looping = ends >= crashLoop
+        pauseMs = looping
+          ? backoff.longest
+          : Math.min(backoff.longest, backoff.first * 2 ** (ends - 1))
+        const failure = looping ? inLoop(end.failure, ends) : end.failure
+        publish({ state: "starting", restarts: state.restarts + 1, endpoint: null, failure })
+        request.onLine("platform", `${failure.cause} Starting again in ${pauseMs} ms.`)
+      }
+      const end = await runOnce(request, launch, stop, {
+        onHealthy: (endpoint) => {
           everHealthy = true
           publish({ state: "healthy", endpoint, failure: null })
-        }
-      )
-      if (stopping.signal.aborted) return publish({ state: "stopped", endpoint: null })
+        },
+        onDown: ended
+      })
+      if (stop.signal.aborted) return publish({ state: "stopped", endpoint: null })
       if (!everHealthy) return publish({ state: "failed", failure: end.failure })
-      ends = end.healthyMs >= backoff.stable ? 1 : ends + 1
-      const looping = ends >= crashLoop
-      const failure = looping ? inLoop(end.failure, ends) : end.failure
-      publish({ state: "starting", restarts: state.restarts + 1, endpoint: null, failure })
-      const wait = looping
-        ? backoff.longest
-        : Math.min(backoff.longest, backoff.first * 2 ** (ends - 1))
-      request.onLine("platform", `${failure.cause} Starting again in ${wait} ms.`)
-      await pause(wait, undefined, { signal: stopping.signal }).catch(() => {})
-      if (stopping.signal.aborted) return publish({ state: "stopped" })
+      if (!end.told) ended(end)
+      await pause(pauseMs, undefined, { signal: stop.signal }).catch(() => {})
+      if (stop.signal.aborted) return publish({ state: "stopped" })
     }
   }
   // The caller holds nothing yet when the first line or state would come.
@@ -77,19 +85,33 @@ export const supervise = (
   }
 }
 
+/** One for all runs, so that restarts don't pile up listeners. */
+interface Stop {
+  readonly signal: AbortSignal
+  readonly requested: Promise<null>
+  readonly graceMs: () => number
+}
+
 interface End {
   readonly failure: ProcessFailure
   /** How long it was healthy. */
   readonly healthyMs: number
+  /** `onDown` was called with it. */
+  readonly told: boolean
+}
+
+interface Listeners {
+  readonly onHealthy: (endpoint: Endpoint) => void
+  /** Comes as soon as a healthy one has ended: visitors must not be sent there while it is cleared. */
+  readonly onDown: (end: End) => void
 }
 
 /** Resolves when nothing of this run is left. */
 const runOnce = async (
   request: ProcessRequest,
   launch: Launch,
-  stop: AbortSignal,
-  grace: () => number,
-  onHealthy: (endpoint: Endpoint) => void,
+  stop: Stop,
+  listeners: Listeners,
   attempt = 1
 ): Promise<End> => {
   const { tenant, variables, workload } = request
@@ -99,22 +121,21 @@ const runOnce = async (
     if (lines.length > keptLines) lines.shift()
     request.onLine(stream, text)
   }
-  const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0 }
-  if (stop.aborted) return stopped
+  const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0, told: false }
+  if (stop.signal.aborted) return stopped
   const run = await launch({ tenant, variables, workload, onLine }).catch((error: unknown) => error)
-  if (!isLaunched(run)) return { failure: notStarted(reason(run)), healthyMs: 0 }
+  if (!isLaunched(run)) return { failure: notStarted(reason(run)), healthyMs: 0, told: false }
 
   const ended = run.exited.then((exit) => explainExit(exit, run, workload, lines))
-  const stopRequested = once(stop)
   const watching = new AbortController()
   const outcome = await Promise.race([
     awaitHealthy(run, workload, watching.signal),
     ended,
-    stopRequested
+    stop.requested
   ])
   watching.abort()
-  if (outcome === null || stop.aborted) {
-    await endGently(run, grace())
+  if (outcome === null || stop.signal.aborted) {
+    await endGently(run, stop.graceMs())
     return stopped
   }
   if ("code" in outcome || outcome.failure) {
@@ -122,15 +143,21 @@ const runOnce = async (
     const failure = "code" in outcome ? outcome : withOutput(outcome.failure, run, lines)
     const unlucky = failure.code === "fixed_port" && failure.port === run.port
     if (unlucky && workload.port === null && attempt < portAttempts) {
-      return runOnce(request, launch, stop, grace, onHealthy, attempt + 1)
+      return runOnce(request, launch, stop, listeners, attempt + 1)
     }
-    return { failure, healthyMs: 0 }
+    return { failure, healthyMs: 0, told: false }
   }
   const since = Date.now()
-  onHealthy(outcome.endpoint)
-  const failure = await Promise.race([ended, stopRequested])
-  await (failure ? run.remove() : endGently(run, grace()))
-  return { failure: failure ?? stopped.failure, healthyMs: Date.now() - since }
+  listeners.onHealthy(outcome.endpoint)
+  const failure = await Promise.race([ended, stop.requested])
+  if (!failure || stop.signal.aborted) {
+    await endGently(run, stop.graceMs())
+    return stopped
+  }
+  const end = { failure, healthyMs: Date.now() - since, told: true }
+  listeners.onDown(end)
+  await run.remove()
+  return end
 }
 
 const isLaunched = (value: unknown): value is Launched =>
@@ -148,12 +175,6 @@ const endGently = async (run: Launched, graceMs: number): Promise<void> => {
   }
   await run.remove()
 }
-
-const once = (signal: AbortSignal): Promise<null> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve(null)
-    signal.addEventListener("abort", () => resolve(null), { once: true })
-  })
 
 const notStarted = (cause: string): ProcessFailure => ({
   code: "start_failed",
