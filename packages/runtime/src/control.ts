@@ -36,6 +36,8 @@ const untilHomeIsGone = (home: string) =>
 
 /** Nothing may hold a stopped platform: a frozen finalizer is cut off. */
 const hardExit = Effect.sync(() => {
+  // A terminal that is closed says SIGHUP: the platform stops as for the other two.
+  process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => setTimeout(() => process.exit(1), 20_000).unref())
   }

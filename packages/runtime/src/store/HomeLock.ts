@@ -2,7 +2,7 @@
  * One control process for each home. An exclusive transaction on a file of its own is refused across
  * containers and network namespaces and is freed by the kernel when the holder is killed.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Context, Effect, Layer, Schema } from "effect"
@@ -32,7 +32,7 @@ export const layer = (home: string): Layer.Layer<HomeLock, HomeHeld> =>
         try: () => acquire(home),
         catch: () => new HomeHeld({ home, pid: holder(home) })
       }),
-      (db) => Effect.sync(() => db.close())
+      (db) => Effect.sync(() => release(home, db))
     ).pipe(Effect.as({ home }))
   )
 
@@ -47,6 +47,11 @@ const acquire = (home: string): DatabaseSync => {
   }
   writeFileSync(join(home, "run", "control.pid"), `${process.pid}\n`, { mode: 0o600 })
   return db
+}
+
+const release = (home: string, db: DatabaseSync) => {
+  rmSync(join(home, "run", "control.pid"), { force: true })
+  db.close()
 }
 
 const holder = (home: string): number | null => {

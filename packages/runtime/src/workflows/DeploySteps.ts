@@ -9,7 +9,7 @@ import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
 import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import { Vault } from "@deploy-mcp/domain/Vault"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import { Platform } from "../Platform.ts"
@@ -31,6 +31,15 @@ const ended = failed("superseded", "The deployment ended before this step.")
 
 /** Milliseconds that the node is given to report before the deployment is given up. */
 const nodePatience = 15_000
+
+const deploymentsEnded = Metric.counter("deploy_mcp_deployments_total", {
+  description: "Deployments that have ended, by outcome",
+  incremental: true
+})
+const deploymentSeconds = Metric.histogram("deploy_mcp_deployment_seconds", {
+  description: "From the moment a deployment was accepted until it ended, by outcome",
+  boundaries: [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 60, 300]
+})
 
 export class DeploySteps extends Context.Service<
   DeploySteps,
@@ -229,7 +238,13 @@ const make = Effect.gen(function* () {
   })
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
-    const { stageId } = yield* deployments.byId(id)
+    const { stageId, status, createdAt, finishedAt } = yield* deployments.byId(id)
+    const outcome = { outcome: status }
+    yield* Metric.update(Metric.withAttributes(deploymentsEnded, outcome), 1)
+    yield* Metric.update(
+      Metric.withAttributes(deploymentSeconds, outcome),
+      ((finishedAt ?? createdAt) - createdAt) / 1000
+    )
     yield* events.publish({ kind: "changed", deployment: id })
     yield* events.publish({ kind: "ended", stage: stageId })
   })

@@ -1,0 +1,59 @@
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import * as HomeLock from "./HomeLock.ts"
+
+const withHome = <A, E>(test: (home: string) => Effect.Effect<A, E, never>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "lock-"))),
+    test,
+    (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
+  )
+
+const held = (home: string) => Effect.scoped(Layer.build(HomeLock.layer(home)))
+const other = `
+  import { HomeLock, layer } from ${JSON.stringify(join(import.meta.dirname, "HomeLock.ts"))}
+  import { Effect } from "effect"
+  Effect.runPromise(Effect.never.pipe(Effect.onInterrupt(() => Effect.void),
+    (forever) => Effect.andThen(Effect.sync(() => console.log("held")), forever), Effect.provide(layer(process.argv[1]))))
+    .catch((error) => { console.log(error.message); process.exit(3) })
+`
+const holder = (home: string) => [...["--input-type=module-typescript", "-e", other, home]]
+
+describe("the lock on a home", () => {
+  it.live(
+    "is refused to another process, which is told who holds it, and is free again after",
+    () =>
+      withHome((home) =>
+        Effect.gen(function* () {
+          yield* Effect.gen(function* () {
+            const second = spawnSync(process.execPath, holder(home), { encoding: "utf8" })
+            assert.strictEqual(second.status, 3, second.stderr)
+            assert.include(second.stdout, `held by process ${process.pid}`)
+            assert.include(second.stdout, "DEPLOY_MCP_HOME")
+          }).pipe(Effect.provide(HomeLock.layer(home)))
+          yield* held(home)
+        })
+      )
+  )
+
+  it.live("is freed by a kill -9 of its holder", () =>
+    withHome((home) =>
+      Effect.gen(function* () {
+        const child = spawn(process.execPath, holder(home), {
+          stdio: ["ignore", "pipe", "inherit"]
+        })
+        yield* Effect.promise(() => once(child.stdout, "data"))
+        const refused = yield* Effect.flip(held(home))
+        assert.strictEqual(refused.pid, child.pid ?? 0)
+        child.kill("SIGKILL")
+        yield* Effect.promise(() => once(child, "exit"))
+        yield* held(home)
+      })
+    )
+  )
+})
