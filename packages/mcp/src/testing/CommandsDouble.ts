@@ -215,7 +215,7 @@ const deployments = (seen: Seen) =>
         }
         if (name === "slow") {
           seen.waiting.push(name)
-          yield* Effect.onInterrupt(Effect.never, () =>
+          return yield* Effect.onInterrupt(Effect.never, () =>
             Effect.sync(() => void seen.interrupted.push(name))
           )
         }

@@ -120,8 +120,8 @@ export const always = [
 
 /** Work on files of our own. What went wrong is logged; the caller learns only that it did. */
 export const storage = <A>(work: () => Promise<A>): Effect.Effect<A, GitError> =>
-  Effect.tryPromise({ try: work, catch: (cause) => cause }).pipe(
-    Effect.tapError((cause) => Effect.logError("The git storage failed", cause)),
+  Effect.tryPromise(work).pipe(
+    Effect.tapError(({ cause }) => Effect.logError("The git storage failed", cause)),
     Effect.mapError(() => unavailable("The storage of git repositories cannot be used now."))
   )
 
