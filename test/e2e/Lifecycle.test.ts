@@ -116,7 +116,7 @@ describe("a running platform", () => {
     assert.deepStrictEqual(remainsOf(home), [])
   })
 
-  it("says when another program has the port for services, and takes it when it is free", async () => {
+  it("says when another program has the port for services, and takes it at the next start", async () => {
     const taken = createServer()
     const appsPort = await freePort()
     await new Promise<void>((resolve) => taken.listen(appsPort, "127.0.0.1", resolve))
@@ -125,7 +125,10 @@ describe("a running platform", () => {
     await platform.start({ appsPort })
     await eventually("the banner", () => platform.output().slice(before).includes("claude mcp add"))
     assert.match(platform.output().slice(before), new RegExp(`! .*${appsPort}`))
-    taken.close()
+    await new Promise((resolve) => taken.close(resolve))
+    await platform.stop()
+    await platform.start()
+    assert.strictEqual((await platform.get("nobody")).status, 404)
   })
 })
 
