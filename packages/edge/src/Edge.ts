@@ -11,7 +11,7 @@ import { type ControlSocket, makeControlSocket } from "./ControlSocket.ts"
 import { makeConversation } from "./Conversation.ts"
 import { loadDesiredState } from "./DesiredState.ts"
 import { makeFileCache } from "./FileCache.ts"
-import { claimHome, releaseSocket } from "./Home.ts"
+import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { makeListener } from "./Listener.ts"
 import { type Log, stderrLog } from "./Log.ts"
 import { loadNodeKey } from "./NodeKey.ts"
@@ -51,14 +51,11 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const home = await realpath(options.home)
   const control = makeControlSocket()
   const held = await claimHome(home, control.server)
-  const leave = async (): Promise<void> => {
+  try {
+    return await serve(options, home, control, held)
+  } catch (error) {
     releaseSocket(home, control.close)
     await held.leave()
-  }
-  try {
-    return await serve(options, home, control, held.vanished, leave)
-  } catch (error) {
-    await leave()
     throw error
   }
 }
@@ -67,8 +64,7 @@ const serve = async (
   options: EdgeOptions,
   home: string,
   control: ControlSocket,
-  vanished: Promise<void>,
-  leave: () => Promise<void>
+  held: Home
 ): Promise<Edge> => {
   const log = options.log ?? stderrLog
   const folder = join(home, "edge")
@@ -105,14 +101,15 @@ const serve = async (
     if (closing) return await closed
     closing = true
     // Control hears nothing of this: what stops here is not what it wants to be stopped.
-    await leave()
+    releaseSocket(home, control.close)
     await listener.close(5_000)
     await stages.close()
     await processes.close()
     await runtimeLog.close()
+    await held.leave()
     resolve()
   }
-  void vanished.then(() => {
+  void held.vanished.then(() => {
     log("the home is gone")
     return close()
   })

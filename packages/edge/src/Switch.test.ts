@@ -121,8 +121,11 @@ describe("the route switch", () => {
 
     // The slow one ends: the tunnel alone still holds the old release.
     slow.socket.destroy()
-    echo.write("and again")
-    await echo.until("and again")
+    await control.logLine(idOf("stg", 1), "aborted slow")
+    for (let at = 0; at < 50; at += 1) {
+      echo.write(`again ${at};`)
+      await echo.until(`again ${at};`)
+    }
     assert.strictEqual(processes.alive().length, 2)
     echo.socket.destroy()
     await control.state(old.release, "stopped")
@@ -211,6 +214,8 @@ describe("after a crash or a restart", () => {
     const refused = await askEdge(address.port, "/").catch((error) => error.code)
     assert.strictEqual(refused, "ECONNREFUSED")
     const answer = get("/", { method: "POST", body: "sent once" })
+    // By the time these are answered, the one above was refused.
+    for (let at = 0; at < 20; at += 1) await get("/", { host: "other.localhost" })
     late.listen(address.port, "127.0.0.1")
     assert.strictEqual((await answer).text, "late")
     assert.strictEqual(body, "sent once")

@@ -32,12 +32,16 @@ export const admit = (stage: Stage, holdMs: number, visitor: Visitor): void => {
     else if (target.upstream !== null) visitor.upstream(target, target.upstream, again)
     else if (target.observed.state === "failed") {
       visitor.refuse(failed(spec.name, target.observed.failure?.code ?? null))
-    } else if (left() > 0) wait(stage, left(), visitor.client, enter)
-    else visitor.refuse(starting(spec.name))
+    } else {
+      const ms = left()
+      if (ms > 0) wait(stage, ms, visitor.client, enter)
+      else visitor.refuse(starting(spec.name))
+    }
   }
   /** The process refused although it was healthy a moment ago: it is going, or coming back. */
   const again = (): void => {
-    if (left() > 0) wait(stage, Math.min(100, left()), visitor.client, enter)
+    const ms = left()
+    if (ms > 0) wait(stage, Math.min(100, ms), visitor.client, enter)
     else visitor.refuse(failed(stage.spec.name, null))
   }
   enter()

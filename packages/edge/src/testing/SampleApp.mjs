@@ -63,7 +63,6 @@ const routes = {
   },
   "/cut": (request) => request.socket.destroy(),
   "/half": (request, response) => {
-    response.writeHead(200, { "content-length": "100" })
     response.write("half", () => request.socket.destroy())
   },
   // Answers, then closes the kept connection when the next request is already on its way.
