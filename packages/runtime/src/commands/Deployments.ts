@@ -1,42 +1,27 @@
 /** Looking at deployments, and waiting for one. */
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
-import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { isFinished } from "@deploy-mcp/domain/model/Deployment"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Layer, Option } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
-import { AccountStore } from "../store/AccountStore.ts"
-import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
-import { ServiceStore } from "../store/ServiceStore.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { Present } from "./Present.ts"
-import { findService } from "./ServiceLookup.ts"
+import { ServiceLookup } from "./ServiceLookup.ts"
 
 /** Events are in process; another runner's changes are seen at this pace. */
 const recheck = "2 seconds"
 
 const make = Effect.gen(function* () {
-  const accounts = yield* AccountStore
-  const services = yield* ServiceStore
+  const lookup = yield* ServiceLookup
   const store = yield* DeploymentStore
   const events = yield* DeploymentEvents
   const present = yield* Present
 
-  const find = (ref: Parameters<typeof findService>[0]) =>
-    findService(ref).pipe(
-      Effect.provideService(AccountStore, accounts),
-      Effect.provideService(ServiceStore, services)
-    )
-
-  const view = (row: DeploymentRow, label: string): Effect.Effect<DeploymentView> =>
-    Effect.flatMap(present.deployments([row], label), ([first]) =>
-      first === undefined ? Effect.die(new Error("a view for each row")) : Effect.succeed(first)
-    )
-
   return Deployments.of({
     list: Effect.fn("Deployments.list")(function* (input) {
       yield* requireScope("services:read")
-      const service = yield* find(input)
+      const service = yield* lookup.service(input)
       const rows = yield* store.list(
         service.ownerId,
         service.stageId,
@@ -48,7 +33,7 @@ const make = Effect.gen(function* () {
 
     wait: Effect.fn("Deployments.wait")(function* (input) {
       yield* requireScope("services:read")
-      const service = yield* find(input)
+      const service = yield* lookup.service(input)
       const wanted =
         input.number === undefined
           ? yield* store.newest(service.stageId)
@@ -67,7 +52,7 @@ const make = Effect.gen(function* () {
       /** Ended, and seen by the node: `finishedAt` is written once the route answers. */
       const look = Effect.gen(function* () {
         const row = yield* store.byId(id)
-        const deployment = yield* view(row, service.label)
+        const deployment = yield* present.deployment(row, service.label)
         const state = `${deployment.status} ${deployment.phase}`
         if (state !== told) yield* input.onChange(deployment)
         told = state

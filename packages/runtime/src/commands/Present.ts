@@ -15,9 +15,11 @@ export const iso = (at: number): string => new Date(at).toISOString()
 export class Present extends Context.Service<
   Present,
   {
+    readonly service: (row: ServiceRow) => Effect.Effect<ServiceView>
     readonly services: (
       rows: ReadonlyArray<ServiceRow>
     ) => Effect.Effect<ReadonlyArray<ServiceView>>
+    readonly deployment: (row: DeploymentRow, label: string) => Effect.Effect<DeploymentView>
     readonly deployments: (
       rows: ReadonlyArray<DeploymentRow>,
       label: string
@@ -45,28 +47,40 @@ export class Present extends Context.Service<
         )
       })
 
-      return {
-        deployments: (rows, label) => deployments(rows, () => label),
-        services: Effect.fnUntraced(function* (rows) {
-          const newest = yield* store.newestOf(rows.map((row) => row.stageId))
-          const labels = new Map(rows.map((row) => [row.stageId, row.label]))
-          const views = yield* deployments(newest, (row) => labels.get(row.stageId) ?? "")
-          const byStage = new Map(newest.map((row, index) => [row.stageId, views[index]]))
-          return yield* Effect.forEach(rows, (row) =>
-            Effect.map(
-              row.liveReleaseId === null ? Effect.undefined : publisher.release(row.liveReleaseId),
-              (observed) =>
-                serviceView(row, byStage.get(row.stageId) ?? null, observed, {
-                  url: urlOf(platform, row.label),
-                  try: tryOf(platform, row.label)
-                })
-            )
+      const services = Effect.fnUntraced(function* (rows: ReadonlyArray<ServiceRow>) {
+        const newest = yield* store.newestOf(rows.map((row) => row.stageId))
+        const labels = new Map(rows.map((row) => [row.stageId, row.label]))
+        const views = yield* deployments(newest, (row) => labels.get(row.stageId) ?? "")
+        const byStage = new Map(newest.map((row, index) => [row.stageId, views[index]]))
+        return yield* Effect.forEach(rows, (row) =>
+          Effect.map(
+            row.liveReleaseId === null ? Effect.undefined : publisher.release(row.liveReleaseId),
+            (observed) =>
+              serviceView(row, byStage.get(row.stageId) ?? null, observed, {
+                url: urlOf(platform, row.label),
+                try: tryOf(platform, row.label)
+              })
           )
-        })
+        )
+      })
+
+      return {
+        service: (row) => Effect.flatMap(services([row]), only),
+        services,
+        deployment: (row, label) =>
+          Effect.flatMap(
+            deployments([row], () => label),
+            only
+          ),
+        deployments: (rows, label) => deployments(rows, () => label)
       }
     })
   )
 }
+
+/** One row gives one view. */
+const only = <A>([view]: ReadonlyArray<A>): Effect.Effect<A> =>
+  view === undefined ? Effect.die(new Error("a row without its view")) : Effect.succeed(view)
 
 interface Links {
   readonly url: string

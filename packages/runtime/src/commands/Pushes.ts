@@ -157,8 +157,7 @@ const make = Effect.gen(function* () {
         let phase = ""
         const look = Effect.gen(function* () {
           const row = yield* deployments.byId(id)
-          const [view] = yield* present.deployments([row], service.label)
-          if (view === undefined) return { lines: [], done: true }
+          const view = yield* present.deployment(row, service.label)
           const ended = row.finishedAt !== null
           const entered = view.phase !== phase && !ended
           phase = view.phase

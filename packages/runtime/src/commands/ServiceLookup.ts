@@ -1,35 +1,87 @@
 /** From names to rows, always within what the principal's key may see. */
 import type { ServiceRef } from "@deploy-mcp/domain/commands/Services"
-import { refuse } from "@deploy-mcp/domain/Failure"
-import { defaultProject, type ProjectName } from "@deploy-mcp/domain/model/Names"
+import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
+import { Git } from "@deploy-mcp/domain/Git"
+import type { ProjectId } from "@deploy-mcp/domain/model/Ids"
+import {
+  type BranchName,
+  type CommitSha,
+  defaultBranch,
+  defaultProject,
+  type ProjectName
+} from "@deploy-mcp/domain/model/Names"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
-import { Effect, Option } from "effect"
+import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
+import { Context, Effect, Layer, Option } from "effect"
 import { AccountStore } from "../store/AccountStore.ts"
-import { ServiceStore } from "../store/ServiceStore.ts"
+import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 
-/** The project by name, `default` when none is named; a key limited to one project sees only that. */
-export const projectOf = Effect.fnUntraced(function* (name: ProjectName | undefined) {
-  const principal = yield* Principal
-  const accounts = yield* AccountStore
-  if (name === undefined && principal.project !== null) return principal.project
-  const project = yield* accounts.project(principal.owner, name ?? defaultProject)
-  if (
-    Option.isNone(project) ||
-    (principal.project !== null && principal.project !== project.value)
-  ) {
-    return yield* refuse("unknown_project", `project: there is no project '${name}' for this key.`)
+type Command<A> = Effect.Effect<A, CommandError, Principal>
+
+export class ServiceLookup extends Context.Service<
+  ServiceLookup,
+  {
+    /** `default` when none is named; a key limited to one project sees only that. */
+    readonly project: (name: ProjectName | undefined) => Command<ProjectId>
+    /** One not in the trash; `not_found` names those that are there. */
+    readonly service: (ref: ServiceRef) => Command<ServiceRow>
+    /**
+     * The branch to follow and its newest commit, as git has them now: the wanted branch; without one
+     * `main`, or the newest branch of a repository that has no `main`.
+     */
+    readonly source: (
+      repository: RepositoryIdentity,
+      wanted: BranchName | undefined
+    ) => Command<{ readonly branch: BranchName; readonly commit: CommitSha | null }>
   }
-  return project.value
-})
+>()("@deploy-mcp/runtime/ServiceLookup") {
+  static readonly layer = Layer.effect(
+    ServiceLookup,
+    Effect.gen(function* () {
+      const accounts = yield* AccountStore
+      const services = yield* ServiceStore
+      const repositories = yield* RepositoryStore
+      const git = yield* Git
 
-export const findService = Effect.fnUntraced(function* (ref: ServiceRef) {
-  const principal = yield* Principal
-  const services = yield* ServiceStore
-  const project = yield* projectOf(ref.project)
-  const row = yield* services.find(principal.owner, project, ref.name)
-  if (Option.isSome(row)) return row.value
-  const near = (yield* services.list(principal.owner, project)).slice(0, 20)
-  return yield* refuse("not_found", `name: there is no service '${ref.name}'.`, {
-    evidence: near.length === 0 ? [] : [`services: ${near.map((other) => other.name).join(", ")}`]
-  })
-})
+      const project = Effect.fnUntraced(function* (name: ProjectName | undefined) {
+        const principal = yield* Principal
+        if (name === undefined && principal.project !== null) return principal.project
+        const found = yield* accounts.project(principal.owner, name ?? defaultProject)
+        const hidden = principal.project !== null && Option.getOrNull(found) !== principal.project
+        if (Option.isNone(found) || hidden) {
+          return yield* refuse(
+            "unknown_project",
+            `project: there is no project '${name}' for this key.`
+          )
+        }
+        return found.value
+      })
+
+      return {
+        project,
+        service: Effect.fnUntraced(function* (ref) {
+          const principal = yield* Principal
+          const within = yield* project(ref.project)
+          const row = yield* services.find(principal.owner, within, ref.name)
+          if (Option.isSome(row)) return row.value
+          const near = (yield* services.list(principal.owner, within)).slice(0, 20)
+          return yield* refuse("not_found", `name: there is no service '${ref.name}'.`, {
+            evidence:
+              near.length === 0 ? [] : [`services: ${near.map((other) => other.name).join(", ")}`]
+          })
+        }),
+        source: Effect.fnUntraced(function* (repository, wanted) {
+          const principal = yield* Principal
+          const fallback = wanted ?? defaultBranch
+          const row = yield* repositories.find(principal.owner, repository)
+          if (Option.isNone(row)) return { branch: fallback, commit: null }
+          const branches = yield* git.branches(row.value.id).pipe(Effect.orElseSucceed(() => []))
+          const chosen = branches.find(({ branch }) => branch === fallback)
+          const newest = wanted === undefined ? branches[0] : undefined
+          return chosen ?? newest ?? { branch: fallback, commit: null }
+        })
+      }
+    })
+  )
+}

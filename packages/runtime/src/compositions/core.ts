@@ -14,6 +14,7 @@ import { Present } from "../commands/Present.ts"
 import * as Pushes from "../commands/Pushes.ts"
 import * as Repositories from "../commands/Repositories.ts"
 import { ServiceLogs } from "../commands/ServiceLogs.ts"
+import { ServiceLookup } from "../commands/ServiceLookup.ts"
 import * as Services from "../commands/Services.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
@@ -60,6 +61,7 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
   Layer.provideMerge(Pushes.layer),
   Layer.provideMerge(Accounts.layer),
   Layer.provideMerge(ServiceLogs.layer),
+  Layer.provideMerge(ServiceLookup.layer),
   Layer.provideMerge(Present.layer)
 )
 
