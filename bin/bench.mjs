@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/** `npm run bench`: see test/bench/Bench.ts, which runs on the project's own Node.js. */
+import { spawn } from "node:child_process"
+import path from "node:path"
+import { ensureBundles } from "./bundle.mjs"
+import { ensureInstalled, environmentWithNode, findNode, root, runMain } from "./project.mjs"
+
+await runMain(async () => {
+  await ensureInstalled()
+  await ensureBundles()
+  const node = findNode()
+  const script = path.join(root, "test/bench/Bench.ts")
+  const child = spawn(node, [script, ...process.argv.slice(2)], {
+    stdio: "inherit",
+    env: environmentWithNode(node)
+  })
+  // The benchmark stops what it has started; we only wait for it.
+  process.on("SIGINT", () => {})
+  process.on("SIGTERM", () => child.kill("SIGTERM"))
+  process.exitCode = await new Promise((resolve, reject) => {
+    child.on("error", reject)
+    child.on("exit", (code) => resolve(code ?? 1))
+  })
+})
