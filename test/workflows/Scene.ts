@@ -19,12 +19,14 @@ import { NodeWorld } from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
 import { testing } from "@deploy-mcp/runtime/compositions/testing"
 import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
+import type { Platform } from "@deploy-mcp/runtime/Platform"
 import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { RepositoryStore } from "@deploy-mcp/runtime/store/RepositoryStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import type { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { Effect, Option, Stream } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
 
 export type Between = Parameters<typeof testing>[1]
 
@@ -34,7 +36,11 @@ const repo = RepositoryName.make("web")
 
 /** Runs `test` against a control plane of its own; `between` may stand around each step. */
 export const against = <A, E>(
-  test: Effect.Effect<A, E, Effect.Services<typeof scene> | Coordinator | DeploymentStore>,
+  test: Effect.Effect<
+    A,
+    E,
+    Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
+  >,
   between?: Between
 ) =>
   Effect.gen(function* () {

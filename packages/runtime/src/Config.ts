@@ -24,6 +24,8 @@ export const settings = Config.all({
   ),
   /** Seconds from the start of a process to its first healthy answer. */
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
+  /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
+  trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
   /** Program of the edge process. */
   edge: Config.option(Config.String("DEPLOY_MCP_EDGE")).pipe(Config.map(Option.getOrNull))
 })

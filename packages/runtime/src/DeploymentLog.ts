@@ -1,5 +1,5 @@
 /** What a deployment's build printed: a file of JSON lines for each deployment, bounded. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { LogLine, maxLineLength } from "@deploy-mcp/domain/model/LogLine"
@@ -24,6 +24,8 @@ export class DeploymentLog extends Context.Service<
       stream: LogLine["stream"],
       text: string
     ) => Effect.Effect<void>
+    /** Succeeds also when there is nothing to remove. */
+    readonly remove: (deployment: DeploymentId) => Effect.Effect<void>
     readonly read: (deployment: DeploymentId) => Effect.Effect<ReadonlyArray<LogLine>>
   }
 >()("@deploy-mcp/runtime/DeploymentLog") {
@@ -73,6 +75,11 @@ export class DeploymentLog extends Context.Service<
           )
           yield* events.publish({ kind: "log", deployment, line })
         }),
+        remove: (deployment) =>
+          Effect.sync(() => {
+            writers.delete(deployment)
+            rmSync(fileOf(deployment), { force: true })
+          }),
         read: (deployment) =>
           Effect.sync(() => {
             const file = fileOf(deployment)

@@ -13,6 +13,8 @@ export class Platform extends Context.Service<
     readonly allowedHosts: ReadonlyArray<string>
     /** Milliseconds. */
     readonly startTimeout: number
+    /** Milliseconds that a deleted service can be brought back. */
+    readonly trashRetention: number
   }
 >()("@deploy-mcp/runtime/Platform") {}
 

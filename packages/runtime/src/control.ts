@@ -10,15 +10,22 @@ import { FirstOwner } from "./commands/FirstOwner.ts"
 import { embedded } from "./compositions/embedded.ts"
 
 const version = "0.1.0"
+const second = 1000
+const day = 86_400 * second
 
 const main = Effect.gen(function* () {
   const started = performance.now()
-  const { home: folder, edge, startTimeout, ...facts } = yield* settings
+  const { home: folder, edge, startTimeout, trashRetention, ...facts } = yield* settings
   const home = resolve(folder)
   mkdirSync(home, { recursive: true, mode: 0o711 })
   process.chdir(home)
   process.umask(0o022)
-  const platform = { ...facts, home, startTimeout: startTimeout * 1000 }
+  const platform = {
+    ...facts,
+    home,
+    startTimeout: startTimeout * second,
+    trashRetention: trashRetention * day
+  }
   const program = edge ?? new URL("../../edge/src/main.ts", import.meta.url).pathname
   yield* Effect.gen(function* () {
     const owner = yield* FirstOwner

@@ -15,7 +15,7 @@ import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { ServiceStore, variableContext } from "../store/ServiceStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
-import { RemoveService } from "../workflows/RemoveService.ts"
+import { RemoveService, removalOf } from "../workflows/RemoveService.ts"
 import { createService } from "./CreateService.ts"
 import { limitsNote } from "./Isolation.ts"
 import { Present } from "./Present.ts"
@@ -109,7 +109,7 @@ const make = Effect.gen(function* () {
     yield* publisher.publish(stageId)
     const { generation } = yield* releases.stage(stageId)
     yield* engine.execute(RemoveService, {
-      executionId: `remove-${stageId}-${generation}`,
+      executionId: removalOf(stageId, generation),
       payload: { stage: stageId, generation },
       discard: true
     })

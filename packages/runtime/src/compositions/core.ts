@@ -28,6 +28,7 @@ import * as Migrations from "../store/Migrations.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
+import { TrashStore } from "../store/TrashStore.ts"
 import * as Coordinator from "../workflows/Coordinator.ts"
 import * as DeployService from "../workflows/DeployService.ts"
 import * as DeploySteps from "../workflows/DeploySteps.ts"
@@ -52,6 +53,7 @@ const stores = Layer.mergeAll(
   ServiceStore.layer,
   DeploymentStore.layer,
   ReleaseStore.layer,
+  TrashStore.layer,
   IdempotencyStore.layer
 )
 

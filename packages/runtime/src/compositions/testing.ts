@@ -23,7 +23,8 @@ export const testing = (
     appsDomain: "localhost",
     gitHost: "internal",
     allowedHosts: [],
-    startTimeout: 60_000
+    startTimeout: 60_000,
+    trashRetention: 200
   })
   const host = Layer.succeed(Host, {
     directory: home,

@@ -1,32 +1,61 @@
-/** After a service went to the trash: tells the node until it has accepted that nothing of it may run. */
+/** After a service went to the trash: its node forgets it at once, its rows go when the retention is over. */
+import { Build } from "@deploy-mcp/domain/Build"
 import { StageId } from "@deploy-mcp/domain/model/Ids"
 import { Effect, Schedule, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
+import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
+import { DeploymentLog } from "../DeploymentLog.ts"
+import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
-import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { TrashStore } from "../store/TrashStore.ts"
 
+/** A restore raises the stage's generation, and with it everything below lets go. */
 export const RemoveService = Workflow.make("RemoveService", {
   payload: { stage: StageId, generation: Schema.Int },
-  idempotencyKey: ({ stage, generation }) => `remove-${stage}-${generation}`
+  idempotencyKey: ({ stage, generation }) => removalOf(stage, generation)
 })
 
+/** Its execution id. */
+export const removalOf = (stage: StageId, generation: number) => `remove-${stage}-${generation}`
+
 export const layer = RemoveService.toLayer(({ stage, generation }) =>
-  stopServing(stage, generation)
+  Effect.gen(function* () {
+    yield* stopServing(stage, generation)
+    const { trashRetention } = yield* Platform
+    yield* DurableClock.sleep({ name: "retention", duration: trashRetention })
+    yield* purge(stage, generation)
+  })
 )
 
-/** Nothing but a restore, which raises the generation, brings the stage back. */
+/** Told again until the node has accepted and kept it. */
 const stopServing = (stage: StageId, generation: number) =>
   Activity.make({
     name: "stopServing",
     execute: Effect.gen(function* () {
       const publisher = yield* Publisher
-      const row = yield* (yield* ReleaseStore).stage(stage)
-      if (row.generation > generation) return
-      yield* publisher
-        .publish(stage)
-        .pipe(
-          Effect.repeat({ schedule: Schedule.spaced("1 second"), until: (accepted) => accepted })
-        )
+      if (!(yield* (yield* TrashStore).holds(stage, generation))) return
+      yield* publisher.publish(stage).pipe(
+        Effect.repeat({
+          schedule: Schedule.spaced("1 second"),
+          until: (accepted) => accepted
+        })
+      )
     })
+  })
+
+/** Artifacts and logs first: rows that still name them make a second run possible. */
+const purge = (stage: StageId, generation: number) =>
+  Activity.make({
+    name: "purge",
+    execute: Effect.gen(function* () {
+      const trash = yield* TrashStore
+      const build = yield* Build
+      const log = yield* DeploymentLog
+      if (!(yield* trash.holds(stage, generation))) return
+      const { artifacts, deployments } = yield* trash.contents(stage)
+      yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
+      yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })
+      yield* trash.purge(stage, generation)
+    }).pipe(Effect.retry(Schedule.spaced("1 minute")), Effect.orDie)
   })
