@@ -14,7 +14,7 @@ type Change = Extract<ToEdge, { readonly type: "snapshot" | "delta" }>
 
 /** A stage that is to go, and the newest generation that says so. */
 export interface Removal {
-  readonly stage: string
+  readonly stage: StageSpec["stage"]
   readonly generation: number
 }
 
@@ -91,7 +91,7 @@ const differences = (change: Change, stages: ReadonlyMap<string, StageSpec>): Ac
   if (change.type === "delta") {
     const remove = change.remove.filter(({ generation, stage }) => {
       const held = stages.get(stage)
-      return held !== undefined && held.generation <= generation
+      return held === undefined || held.generation <= generation
     })
     return { put, remove }
   }

@@ -11,6 +11,7 @@ export interface Stages {
   /** The stage that serves `<label>.<apps domain>`. */
   readonly find: (label: string) => Stage | undefined
   readonly put: (spec: StageSpec) => void
+  /** Says that nothing is routed any more, also when the stage is not there. */
   readonly remove: (removal: Removal) => void
   readonly observations: () => ReadonlyArray<ReleaseObserved | RouteObserved>
   /** Stops everything without waiting for those being answered. */
@@ -37,7 +38,11 @@ export const makeStages = (options: StageOptions): Stages => {
     },
     remove: ({ generation, stage: id }) => {
       const stage = stages.get(id)
-      if (stage === undefined) return
+      if (stage === undefined) {
+        // Control may have missed that it is gone, and waits to hear it.
+        options.emit({ type: "route", stage: id, generation, release: null })
+        return
+      }
       takeOff(stage)
       stages.delete(id)
       void stage.remove(generation).then(() => {

@@ -81,12 +81,13 @@ export const Snapshot = Schema.Struct({
   revision: Schema.Int,
   stages: Schema.Array(StageSpec)
 })
+/** Follows the held revision without a gap; an epoch begins with a snapshot. Otherwise refused. */
 export const Delta = Schema.Struct({
   type: Schema.Literal("delta"),
   epoch: Schema.Int,
   revision: Schema.Int,
   put: Schema.Array(StageSpec),
-  /** Forget these, unless a newer generation is there. */
+  /** Forget these, unless a newer generation is there. A `route` to null answers, also for an absent one. */
   remove: Schema.Array(Schema.Struct({ stage: StageId, generation: Schema.Int }))
 })
 /** Asks for what a stage's processes printed. Answered by `lines` with the same `id`. */
