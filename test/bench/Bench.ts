@@ -35,6 +35,9 @@ const main = async () => {
   const started = performance.now()
   const rows: Array<Row> = []
   const world = await makeWorld(options.n)
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void world.close().finally(() => process.exit(130)))
+  }
   try {
     for (const benchmark of benchmarks.filter(({ id }) => options.ids.has(id))) {
       console.error(`bench: ${benchmark.id}`)

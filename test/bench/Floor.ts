@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { createInterface } from "node:readline"
+import { systemCa } from "@deploy-mcp/providers/build/process/SandboxProbe"
 import { freePort } from "../e2e/Platform.ts"
 import { untilAnswers } from "./UntilAnswers.ts"
 
@@ -68,9 +69,9 @@ export const makeFloor = async (parent: string): Promise<Floor> => {
       return directory
     },
     npmCi: (directory) =>
-      must(directory, process.execPath, [npmCli(), "ci", "--omit=dev", "--no-audit", "--no-fund"], {
+      must(directory, process.execPath, [npmCli(), "ci", "--omit=dev", ...npmFlags], {
         npm_config_cache: join(folder, "npm-cache"),
-        npm_config_update_notifier: "false"
+        ...(ca === null ? {} : { NODE_EXTRA_CA_CERTS: ca, npm_config_cafile: ca })
       }),
     link: (from, to) => must(folder, "cp", ["-al", "--", from, to], {}),
     start: (directory, script, accepts) => startApp(directory, script, accepts),
@@ -104,6 +105,13 @@ const startApp = async (
     }
   }
 }
+
+/** What our own builds tell npm, so that the same is compared. */
+const npmFlags = [
+  ..."--no-audit --no-fund --no-update-notifier --no-progress --prefer-offline".split(" "),
+  "--fetch-retries=2"
+]
+const ca = systemCa()
 
 /** The npm that a person would call: the first one on PATH, as a script for our node. */
 const npmCli = () => {
