@@ -42,7 +42,6 @@ export const catalogue = {
   ),
   unknown_host: entry("request", "Leave host out to use the built-in git host."),
   name_taken: entry("request", "Choose another name, or use the existing one that is shown."),
-  name_reserved: entry("request", "Choose another name."),
   variable_reserved: entry("request", "Rename the variable; the platform sets this one itself."),
   idempotency_conflict: entry("request", "Use a new idempotency_key for a different request."),
   limit_reached: entry("request", "Remove something that is no longer needed, then try again."),

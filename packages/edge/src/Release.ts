@@ -3,6 +3,7 @@
  * knows who is still being answered by it, so that it can leave without cutting anybody off.
  */
 import { Agent } from "node:http"
+import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import type {
   ProcessFailure,
   ReleaseObserved,
@@ -109,16 +110,17 @@ export const startRelease = (options: ReleaseOptions): Release => {
     }
     if (phase === "stopping" || phase === "stopped") return
     const { promise: settled, resolve } = Promise.withResolvers<void>()
+    const redact = redactor(Object.values(variables))
     const request: ProcessRequest = {
       stage: stage.stage,
       release: spec.release,
       tenant: stage.tenant,
       workload,
       variables,
-      onLine: options.onLine,
+      onLine: (stream, text) => options.onLine(stream, redact(text)),
       onState: (next) => {
         if (next.state !== "starting") resolve()
-        become(next)
+        become({ ...next, failure: redactedFailure(next.failure, redact) })
       }
     }
     try {
@@ -229,5 +231,14 @@ const startFailed = (cause: string): ProcessFailure => ({
   evidence: [],
   port: null
 })
+
+/** Evidence is what the process printed, so it goes through the same sieve as its log. */
+const redactedFailure = (
+  failure: ProcessFailure | null,
+  redact: (text: string) => string
+): ProcessFailure | null =>
+  failure === null
+    ? null
+    : { ...failure, cause: redact(failure.cause), evidence: failure.evidence.map(redact) }
 
 const decodeVariables = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.String))

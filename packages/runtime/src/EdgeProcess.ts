@@ -3,7 +3,7 @@
  * started again when it dies, and stopped with SIGTERM when control is stopped.
  */
 import { spawn } from "node:child_process"
-import { mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { Context, Effect, Fiber, Layer, Schedule } from "effect"
@@ -35,8 +35,7 @@ export const layer = (program: string) =>
       const live = Effect.gen(function* () {
         if (yield* answers(socket)) return yield* untilGone(pidFile)
         yield* Effect.sync(() => rmSync(join(home, socket), { force: true }))
-        const log = openSync(join(home, "logs", "edge.log"), "a", 0o600)
-        yield* runDetached(program, log, {
+        yield* runDetached(program, join(home, "logs", "edge.log"), {
           PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
           DEPLOY_MCP_HOME: home,
           DEPLOY_MCP_APPS_PORT: String(appsPort),
@@ -66,13 +65,15 @@ const answers = (socket: string): Effect.Effect<boolean> =>
   })
 
 /** Detached: a signal to control's terminal must not reach it. Interrupting leaves it running. */
-const runDetached = (program: string, log: number, env: Record<string, string>) =>
+const runDetached = (program: string, logFile: string, env: Record<string, string>) =>
   Effect.callback<void>((resume) => {
+    const log = openSync(logFile, "a", 0o600)
     const child = spawn(process.execPath, [...flags, program], {
       detached: true,
       stdio: ["ignore", log, log],
       env
     })
+    closeSync(log)
     child.unref()
     child.once("exit", () => resume(Effect.void))
     child.once("error", () => resume(Effect.void))
@@ -112,7 +113,16 @@ const alive = (pid: number | null): boolean => {
   if (pid === null) return false
   try {
     process.kill(pid, 0)
-    return true
+    return !isZombie(pid)
+  } catch {
+    return false
+  }
+}
+
+/** In many containers the first process never waits for those that it inherits. */
+const isZombie = (pid: number): boolean => {
+  try {
+    return /\) Z /u.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
   } catch {
     return false
   }

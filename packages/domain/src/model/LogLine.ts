@@ -13,3 +13,17 @@ export type LogLine = typeof LogLine.Type
 
 /** Longer lines are cut and end in `…`. */
 export const maxLineLength = 4096
+
+/** Common values that are no secrets; hiding them would only make logs hard to read. */
+const plainWords = new Set(["production", "development", "localhost", "undefined"])
+
+/**
+ * A function that takes known values out of a text: those of 6 characters or more, the longest first.
+ * What a program prints in another encoding is not found.
+ */
+export const redactor = (values: Iterable<string>): ((text: string) => string) => {
+  const secrets = [...new Set(values)]
+    .filter((value) => value.length >= 6 && !plainWords.has(value))
+    .sort((a, b) => b.length - a.length)
+  return (text) => secrets.reduce((line, secret) => line.replaceAll(secret, "••••••"), text)
+}

@@ -216,15 +216,20 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                 sql`UPDATE releases SET state = 'collected' WHERE ${sql.in("id", releases)}`
               ),
 
-        /** A new epoch for a node; rises with each start of control. */
-        openEpoch: (node: string) =>
-          Effect.map(
-            Rows.one(Schema.Struct({ epoch: Schema.Int }))(
-              sql`INSERT INTO nodes (id, epoch) VALUES (${node}, 1)
-                ON CONFLICT (id) DO UPDATE SET epoch = nodes.epoch + 1 RETURNING epoch`
-            ),
-            (row) => row.epoch
+        /**
+         * A new epoch for a node; rises with each start of control. It is never below the time in
+         * seconds, so that a database from a backup is still newer than the control before it.
+         */
+        openEpoch: Effect.fnUntraced(function* (node: string) {
+          const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+          const { epoch } = yield* Rows.one(Schema.Struct({ epoch: Schema.Int }))(
+            sql`INSERT INTO nodes (id, epoch) VALUES (${node}, ${now})
+              ON CONFLICT (id) DO UPDATE SET epoch =
+                CASE WHEN nodes.epoch >= ${now} THEN nodes.epoch + 1 ELSE ${now} END
+              RETURNING epoch`
           )
+          return epoch
+        })
       }
     })
   }

@@ -8,6 +8,7 @@ import { Git } from "@deploy-mcp/domain/Git"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
 import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
+import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
@@ -272,9 +273,3 @@ const make = Effect.gen(function* () {
 })
 
 export const layer = Layer.effect(DeploySteps, make)
-
-/** Takes known secret values out of what a build prints. */
-const redactor = (secrets: ReadonlyArray<string>) => {
-  const worth = secrets.filter((secret) => secret.length >= 6)
-  return (text: string) => worth.reduce((line, secret) => line.replaceAll(secret, "••••••"), text)
-}
