@@ -68,6 +68,19 @@ export const ServiceView = Schema.Struct({
 })
 export type ServiceView = typeof ServiceView.Type
 
+/** One line of a list of services; get_service has the rest. */
+export const ServiceSummary = Schema.Struct({
+  name: ServiceView.fields.name,
+  project: ServiceView.fields.project,
+  status: ServiceView.fields.status,
+  type: ServiceView.fields.type,
+  url: ServiceView.fields.url,
+  repo: ServiceView.fields.repo,
+  branch: ServiceView.fields.branch,
+  latest_deployment: Schema.NullOr(Schema.String)
+})
+export type ServiceSummary = typeof ServiceSummary.Type
+
 export const LogLineView = Schema.Struct({
   at: Time,
   /** `stdout`, `stderr`, or `platform` for our own words. */

@@ -15,12 +15,12 @@ import {
   watchExit
 } from "./Launch.ts"
 import { firstUser } from "./LaunchInSlot.ts"
-import { type Machine, serviceHome } from "./Machine.ts"
+import type { Machine } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
 import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
 import { childrenOf, signalProcess } from "./ProcessTree.ts"
 import { minimalEnvironment } from "./Program.ts"
-import { sandboxArguments } from "./Sandbox.ts"
+import { serviceSandbox } from "./ServiceSandbox.ts"
 import { insideSandbox } from "./SlotScript.ts"
 import { findToolchain } from "./Toolchain.ts"
 
@@ -49,22 +49,10 @@ const launchSandbox = async (
   port: number,
   toolchain: Binds
 ): Promise<Launched> => {
-  const args = await sandboxArguments({
+  const args = await serviceSandbox(request, port, toolchain.path, {
     app: request.workload.directory,
     etc: join(machine.files, "etc"),
-    toolchain: toolchain.binds,
-    home: serviceHome,
-    memory: request.workload.memory,
-    variables: {
-      ...environmentOf({
-        port,
-        home: serviceHome,
-        temporary: "/tmp",
-        path: toolchain.path,
-        variables: request.variables
-      }),
-      DEPLOY_MCP_START: request.workload.start
-    }
+    toolchain: toolchain.binds
   })
   const [file, ...rest] = limited(machine, request, [
     bwrap,
@@ -85,7 +73,7 @@ const launchSandbox = async (
   const input = child.stdio[4]
   if (isWritable(input)) {
     input.on("error", () => {})
-    input.end(args.map((arg) => `${arg}\0`).join(""))
+    input.end(args)
   }
   return follow(child, request, port, {
     inside,

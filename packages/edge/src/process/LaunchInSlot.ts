@@ -11,11 +11,11 @@ import {
   terminateService,
   watchExit
 } from "./Launch.ts"
-import { type Machine, type SlotTools, serviceHome } from "./Machine.ts"
+import type { Machine, SlotTools } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
 import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
 import { childrenOf } from "./ProcessTree.ts"
-import { sandboxArguments } from "./Sandbox.ts"
+import { serviceSandbox } from "./ServiceSandbox.ts"
 import type { Slot } from "./Slot.ts"
 import type { SlotPool } from "./SlotPool.ts"
 import { findToolchain } from "./Toolchain.ts"
@@ -68,32 +68,18 @@ export const launchInSlot =
 
 type Binds = Awaited<ReturnType<typeof findToolchain>>
 
-const sandboxInput = async (
+const sandboxInput = (
   tools: SlotTools,
   request: LaunchRequest,
   port: number,
   toolchain: Binds,
   staged: (index: number) => string
-): Promise<string> => {
-  const args = await sandboxArguments({
+): Promise<string> =>
+  serviceSandbox(request, port, toolchain.path, {
     app: staged(0),
     etc: `${tools.stage}/etc`,
-    toolchain: toolchain.binds.map(({ target }, index) => ({ source: staged(index + 1), target })),
-    home: serviceHome,
-    memory: request.workload.memory,
-    variables: {
-      ...environmentOf({
-        port,
-        home: serviceHome,
-        temporary: "/tmp",
-        path: toolchain.path,
-        variables: request.variables
-      }),
-      DEPLOY_MCP_START: request.workload.start
-    }
+    toolchain: toolchain.binds.map(({ target }, index) => ({ source: staged(index + 1), target }))
   })
-  return args.map((arg) => `${arg}\0`).join("")
-}
 
 /** Without a sandbox there is one tree for all: directories are called what the slot calls them. */
 const plainInput = (

@@ -1,5 +1,10 @@
 import { Services } from "@deploy-mcp/domain/commands/Services"
-import { DeploymentView, ServiceDetail, ServiceView } from "@deploy-mcp/domain/commands/Views"
+import {
+  DeploymentView,
+  ServiceDetail,
+  ServiceSummary,
+  ServiceView
+} from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import {
   BranchName,
@@ -109,18 +114,6 @@ export const createService = Tool.make({
         ...(idempotency_key === undefined ? {} : { idempotencyKey: idempotency_key })
       })
     ).pipe(Effect.map((made) => ({ ...made, next: made.service.next })))
-})
-
-/** One line of list_services; get_service has the rest. */
-const ServiceSummary = Schema.Struct({
-  name: ServiceView.fields.name,
-  project: ServiceView.fields.project,
-  status: ServiceView.fields.status,
-  type: ServiceView.fields.type,
-  url: ServiceView.fields.url,
-  repo: ServiceView.fields.repo,
-  branch: ServiceView.fields.branch,
-  latest_deployment: Schema.NullOr(Schema.String)
 })
 
 const summary = (view: ServiceView) => ({

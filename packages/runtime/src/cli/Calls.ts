@@ -2,7 +2,12 @@
 import { KeyView, WhoAmI } from "@deploy-mcp/domain/commands/Accounts"
 import { GitTokenView, RepositoryView } from "@deploy-mcp/domain/commands/Repositories"
 import { LogSource } from "@deploy-mcp/domain/commands/Services"
-import { DeploymentView, LogLineView, ServiceView } from "@deploy-mcp/domain/commands/Views"
+import {
+  DeploymentView,
+  LogLineView,
+  ServiceSummary,
+  ServiceView
+} from "@deploy-mcp/domain/commands/Views"
 import { Schema } from "effect"
 
 export interface Call<A> {
@@ -11,18 +16,6 @@ export interface Call<A> {
 }
 
 const call = <A>(tool: string, answer: Schema.Codec<A, unknown>): Call<A> => ({ tool, answer })
-
-export const ServiceSummary = Schema.Struct({
-  name: ServiceView.fields.name,
-  project: ServiceView.fields.project,
-  status: ServiceView.fields.status,
-  type: ServiceView.fields.type,
-  url: ServiceView.fields.url,
-  repo: ServiceView.fields.repo,
-  branch: ServiceView.fields.branch,
-  latest_deployment: Schema.NullOr(Schema.String)
-})
-export type ServiceSummary = typeof ServiceSummary.Type
 
 export const whoami = call("whoami", WhoAmI)
 export const createRepo = call("create_repo", RepositoryView)

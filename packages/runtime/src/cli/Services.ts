@@ -1,3 +1,4 @@
+import type { ServiceSummary } from "@deploy-mcp/domain/commands/Views"
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Calls from "./Calls.ts"
@@ -24,7 +25,7 @@ export const services = Command.make(
 /** Answers come in pages; people want the whole list. */
 const listAll = Effect.fnUntraced(function* (project: string | undefined) {
   const client = yield* Client
-  const all: Array<Calls.ServiceSummary> = []
+  const all: Array<ServiceSummary> = []
   let cursor: string | null = null
   do {
     const page: typeof Calls.listServices.answer.Type = yield* client.call(Calls.listServices, {
@@ -39,7 +40,7 @@ const listAll = Effect.fnUntraced(function* (project: string | undefined) {
 
 const nothingYet = ["Nothing is deployed yet. Try: deploy-mcp deploy <folder>"]
 
-const rows = (listed: ReadonlyArray<Calls.ServiceSummary>) => {
+const rows = (listed: ReadonlyArray<ServiceSummary>) => {
   const [head = "", ...body] = table([
     ["NAME", "STATUS", "TYPE", "PROJECT", "DEPLOYMENT", "URL"],
     ...listed.map((service) => [
