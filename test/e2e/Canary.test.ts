@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { eventually } from "./Eventually.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
 import { processesOf, processesWith } from "./Remains.ts"
 import { nodeApp, program } from "./Samples.ts"
@@ -129,7 +130,7 @@ describe("secrets", () => {
         { ...talkative("v3"), "build.js": "console.log(process.env); process.exit(1)" },
         "build_failed"
       ],
-      [program("process.exit(1)"), "exited"]
+      [program("console.log(process.env); throw new Error(process.env.DATABASE_URL)"), "exited"]
     ] as const) {
       await tree.commit(files)
       const pushed = await tree.push(pushUrl)
@@ -156,6 +157,23 @@ describe("secrets", () => {
     await platform.start()
     assert.strictEqual((await platform.api.ended("canary")).status, "live")
     assert.strictEqual((await platform.get("canary")).body, `v4 ${variables.GREETING}`)
+    assertClean()
+  })
+
+  it("are not in the runtime log of a program that prints them", async () => {
+    await tree.commit(
+      program(`console.log("my greeting is " + process.env.GREETING)
+console.error(JSON.stringify(process.env))
+require("node:http").createServer((_, response) => response.end(process.env.GREETING))
+  .listen(process.env.PORT)`)
+    )
+    await tree.push(pushUrl)
+    const log = await eventually("the program has printed", async () => {
+      const { runtime_log } = await platform.api.service("canary", { runtime_log_lines: 100 })
+      const text = runtime_log.map((line) => line.text).join("\n")
+      return text.includes("my greeting is") && text.includes("DATABASE_URL") && text
+    })
+    for (const secret of Object.values(variables)) assert.notInclude(log, secret)
     assertClean()
   })
 

@@ -147,6 +147,23 @@ describe("both are killed", () => {
       await assertFinished(name, number)
     }
   )
+
+  it("while one deployment runs and another is queued: neither is lost", async () => {
+    const { number, ended } = await pushUntil("build")
+    await tree.commit(nodeApp(`v${++version}`, slow))
+    const queued = ++pushed
+    const seen = Promise.withResolvers<void>()
+    const url = await platform.api.pushUrl("shop")
+    const second = tree.push(url, "HEAD:main", (line) => {
+      if (line.startsWith(`shop#${queued}: `)) seen.resolve()
+    })
+    await Promise.race([seen.promise, second])
+    await platform.kill9("both")
+    await Promise.all([ended, second])
+    await platform.start()
+    await assertFinished(`v${version}`, queued)
+    assert.include(["superseded", "replaced"], (await platform.api.ended("shop", number)).status)
+  })
 })
 
 describe("ports", () => {

@@ -206,6 +206,20 @@ describe("a push is only a hint", () => {
     assert.lengthOf(await platform.api.deployments("quiet"), 1)
   })
 
+  it("a late duplicate of a push is answered with what came of the first one", async () => {
+    const url = await platform.api.repository("echo")
+    await platform.api.createService({ repo: "echo", name: "echo", branch: "next" })
+    const tree = await platform.workTree()
+    await tree.commit(nodeApp("v1"))
+    await tree.push(url, "HEAD:next")
+    const gone = await tree.push(url, ":next")
+    assert.strictEqual(gone.code, 0, gone.output)
+    assert.strictEqual((await platform.get("echo")).body, "v1 ")
+    const again = await tree.push(url, "HEAD:next")
+    assert.match(again.output, /echo#1: live/u)
+    assert.lengthOf(await platform.api.deployments("echo"), 1)
+  })
+
   it("a redeploy makes another deployment of the same commit and build", async () => {
     const probe = platform.probe("quiet")
     const asked = await platform.api.redeploy("quiet")
