@@ -17,9 +17,9 @@ const main = Effect.gen(function* () {
   const started = performance.now()
   const { home: folder, edge, startTimeout, trashRetention, ...facts } = yield* settings
   const home = resolve(folder)
-  mkdirSync(home, { recursive: true, mode: 0o711 })
+  mkdirSync(home, { recursive: true, mode: 0o700 })
   process.chdir(home)
-  process.umask(0o022)
+  process.umask(0o077) // what others may read (artifacts) is opened by whoever makes it
   const platform = {
     ...facts,
     home,

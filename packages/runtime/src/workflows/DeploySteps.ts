@@ -104,7 +104,7 @@ const make = Effect.gen(function* () {
     if (existsSync(wholeMarker(deployment.id))) return directory
     yield* Effect.sync(() => {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
-      mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o711 })
+      mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o700 })
     })
     yield* orFailed(git.checkout(repository.value.id, deployment.commitSha, directory))
     yield* Effect.sync(() => writeFileSync(wholeMarker(deployment.id), ""))
