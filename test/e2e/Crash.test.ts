@@ -166,6 +166,26 @@ describe("both are killed", () => {
   })
 })
 
+describe("a service that was deleted", () => {
+  it("stays deleted when both are killed at once", async () => {
+    const own = `mark-${randomBytes(8).toString("hex")}`
+    await platform.api.repository("gone")
+    await platform.api.createService({ repo: "gone", name: "gone", env_vars: { GREETING: own } })
+    const other = await platform.workTree()
+    await other.commit(nodeApp("gone"))
+    await other.push(await platform.api.pushUrl("gone"))
+    assert.strictEqual(await answerOf("gone"), `gone ${own}`)
+    await platform.api.remove("gone")
+    await platform.kill9("both")
+    await platform.start()
+    assert.strictEqual(await answerOf("shop"), `v${version} ${mark}`)
+    assert.strictEqual((await platform.get("gone")).status, 404)
+    assert.deepStrictEqual(processesWith(own), [])
+    const { code } = await platform.api.refused("get_service", { name: "gone" })
+    assert.strictEqual(code, "not_found")
+  })
+})
+
 describe("ports", () => {
   it("that changed are taken over by the edge that is adopted", async () => {
     const edge = platform.pid("edge")
