@@ -7,7 +7,11 @@ export const BuildPack = Schema.Literals(["auto", "static", "node"])
 export type BuildPack = typeof BuildPack.Type
 
 const Command = Schema.String.pipe(
-  Schema.check(Schema.isNonEmpty(), Schema.isMaxLength(2000), Schema.isPattern(/^[^\0\r\n]*$/u))
+  Schema.check(
+    Schema.isPattern(/^[^\0\r\n]{1,2000}$/u, {
+      message: "one line of 1 to 2000 characters, e.g. node server.js"
+    })
+  )
 )
 
 /** Everything about a service that changes what is built or how it runs, variables aside. */

@@ -11,6 +11,7 @@ import * as EdgeProcess from "../EdgeProcess.ts"
 import * as Api from "../http/Api.ts"
 import * as GitPush from "../http/GitPush.ts"
 import * as Health from "../http/Health.ts"
+import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
 import { Platform } from "../Platform.ts"
 import * as HomeLock from "../store/HomeLock.ts"
@@ -49,7 +50,8 @@ export const embedded = ({ platform, edge, version }: EmbeddedOptions) => {
     McpDoor.layer({ version, allowedHosts }),
     Api.layer({ allowedHosts }),
     GitPush.layer,
-    Health.layer
+    Health.layer,
+    Landing.layer
   )
   const server = NodeHttpServer.layer(
     () => createServer({ requestTimeout: 0, headersTimeout: 10_000, maxHeaderSize: 16 * 1024 }),
