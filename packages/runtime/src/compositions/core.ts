@@ -38,6 +38,8 @@ import * as RetireRelease from "../workflows/RetireRelease.ts"
 const engine = ClusterWorkflowEngine.layer.pipe(
   Layer.provideMerge(
     SingleRunner.layer({
+      // The lock on the home keeps others out, so locks on shards would only cost a commit a message.
+      runnerStorage: "memory",
       shardingConfig: {
         entityMessagePollInterval: "1 second",
         entityTerminationTimeout: "2 seconds"
