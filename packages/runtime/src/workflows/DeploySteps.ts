@@ -33,6 +33,9 @@ const ended = failed("superseded", "The deployment ended before this step.")
 /** Milliseconds that the node is given to report before the deployment is given up. */
 const nodePatience = 15_000
 
+/** A plan follows from a commit and settings alone, and has some hundred bytes. */
+const plansKept = 1000
+
 const deploymentsEnded = Metric.counter("deploy_mcp_deployments_total", {
   description: "Deployments that have ended, by outcome",
   incremental: true
@@ -67,6 +70,8 @@ const make = Effect.gen(function* () {
   const vault = yield* Vault
   const git = yield* Git
   const build = yield* Build
+
+  const plans = new Map<string, BuildPlan>()
 
   const workOf = (deployment: DeploymentId) => join(platform.home, "work", deployment)
 
@@ -111,6 +116,18 @@ const make = Effect.gen(function* () {
     return directory
   })
 
+  /** A commit that is deployed again with these settings is not even checked out. */
+  const planOf = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
+    const name = JSON.stringify([deployment.ownerId, deployment.commitSha, service.settings])
+    const known = plans.get(name)
+    if (known !== undefined) return known
+    const directory = yield* checkOut(deployment, service)
+    const plan = yield* orFailed(build.plan(directory, service.settings))
+    if (plans.size >= plansKept) plans.clear()
+    plans.set(name, plan)
+    return plan
+  })
+
   /** Opened only where they are used; they never leave the step. */
   const buildVariables = Effect.fnUntraced(function* (service: ServiceRow) {
     const rows = yield* services.variables(service.stageId)
@@ -127,8 +144,7 @@ const make = Effect.gen(function* () {
 
   const planBuild = Effect.fnUntraced(function* (id: DeploymentId) {
     const { deployment, service } = yield* enter(id, "source")
-    const directory = yield* checkOut(deployment, service)
-    const plan = yield* orFailed(build.plan(directory, service.settings))
+    const plan = yield* planOf(deployment, service)
     const { fingerprints } = yield* buildVariables(service)
     const inputs = [
       deployment.ownerId,
