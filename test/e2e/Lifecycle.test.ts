@@ -116,18 +116,20 @@ describe("a running platform", () => {
     assert.deepStrictEqual(remainsOf(home), [])
   })
 
-  it("says when another program has the port for services, and takes it at the next start", async () => {
+  it("says when another program has the port for services, and takes it as soon as it is free", async () => {
     const taken = createServer()
     const appsPort = await freePort()
     await new Promise<void>((resolve) => taken.listen(appsPort, "127.0.0.1", resolve))
     const before = platform.output().length
     await platform.stop()
-    await platform.start({ appsPort })
+    const ready = platform.start({ appsPort })
     await eventually("the banner", () => platform.output().slice(before).includes("claude mcp add"))
     assert.match(platform.output().slice(before), new RegExp(`! .*${appsPort}`))
+    const notReady = await fetch(`${platform.url()}/readyz`)
+    assert.strictEqual(notReady.status, 503)
+    assert.include(await notReady.text(), String(appsPort))
     await new Promise((resolve) => taken.close(resolve))
-    await platform.stop()
-    await platform.start()
+    await ready
     assert.strictEqual((await platform.get("nobody")).status, 404)
   })
 })

@@ -13,8 +13,8 @@ export class DeployError extends Schema.TaggedError<DeployError>()("DeployError"
   }
 }
 
-/** `hello` opens every connection to the node; the whole current state follows it. */
-export type Observation = EdgeHello | ReleaseObserved | RouteObserved
+/** `hello` opens every connection to the node and the whole current state follows; `away` ends it. */
+export type Observation = EdgeHello | ReleaseObserved | RouteObserved | { readonly type: "away" }
 
 export interface RuntimeLogQuery {
   readonly stage: StageId

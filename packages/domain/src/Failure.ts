@@ -93,7 +93,10 @@ export const catalogue = {
   ),
   out_of_memory: entry("start", "Raise memory for the service, or use less of it at start."),
   no_port: entry("health", "Listen on the port in the PORT environment variable."),
-  wrong_port: entry("health", "Listen on process.env.PORT, or set port to the one that is used."),
+  wrong_port: entry(
+    "health",
+    "Listen on process.env.PORT; or delete the service and create it with the port that is used."
+  ),
   loopback_only: entry("health", "Listen on 0.0.0.0 instead of 127.0.0.1."),
   fixed_port: entry(
     "health",

@@ -10,6 +10,10 @@ const { env } = process
 // Tenants' processes live and die with this one: a fault in one request must not end them all.
 process.on("uncaughtException", (error) => stderrLog(`fault: ${error.stack ?? reasonOf(error)}`))
 
+// A signal that comes while the edge starts ends it when it has started: half a start leaves things behind.
+const { promise: told, resolve: tell } = Promise.withResolvers<void>()
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => tell())
+
 try {
   const edge = await startEdge({
     home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
@@ -17,7 +21,7 @@ try {
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
     makeProcesses
   })
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void edge.close())
+  void told.then(edge.close)
   await edge.closed
   process.exit(0)
 } catch (error) {

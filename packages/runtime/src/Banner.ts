@@ -27,7 +27,7 @@ export const banner = Effect.fnUntraced(function* (
     "",
     `  MCP        ${url}/mcp`,
     `  git        ${url}/git/${owner.name}/<repository>.git`,
-    `  services   http://<service>.${platform.appsDomain}:${node.appsPort}`,
+    `  services   http://<service>.${platform.appsDomain}:${node.appsPort || platform.appsPort}`,
     `  state      ${platform.home}`,
     key === null
       ? `  key        in ${keyFile}`
@@ -36,7 +36,7 @@ export const banner = Effect.fnUntraced(function* (
     ...(adopted
       ? ["  The edge was running and has been adopted; nothing was interrupted.", ""]
       : []),
-    ...(node.problem === null ? [] : [`  ! ${node.problem}`, ""]),
+    ...(node.problem === null ? [] : [`  ! ${node.problem}; it tries again every 2 s.`, ""]),
     ...isolationLines(node.isolation).map((line) => `  · ${line}`),
     "",
     "  Next, in another terminal:",

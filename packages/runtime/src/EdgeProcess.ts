@@ -3,7 +3,7 @@
  * started again when it dies, and stopped with SIGTERM when control is stopped.
  */
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { Context, Effect, Fiber, Layer, Schedule } from "effect"
@@ -30,17 +30,23 @@ export const layer = (program: string) =>
       const pidFile = join(home, "run", "edge.pid")
       const socket = join("run", "edge.sock") // relative: a socket's path may have 107 bytes at most
       const adopted = yield* answers(socket)
+      /** Ours; known before it has written its pid, so that a stop in between finds it. */
+      let child: number | null = null
 
       /** One life of an edge: runs until it has ended. */
       const live = Effect.gen(function* () {
         if (yield* answers(socket)) return yield* untilGone(pidFile)
         yield* Effect.sync(() => rmSync(join(home, socket), { force: true }))
-        yield* runDetached(program, join(home, "logs", "edge.log"), {
+        const environment = {
           PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
           DEPLOY_MCP_HOME: home,
           DEPLOY_MCP_APPS_PORT: String(appsPort),
           DEPLOY_MCP_APPS_DOMAIN: appsDomain
+        }
+        yield* runDetached(program, join(home, "logs", "edge.log"), environment, (pid) => {
+          child = pid
         })
+        child = null
         yield* Effect.logWarning("the edge has ended; starting it again")
       })
 
@@ -48,7 +54,12 @@ export const layer = (program: string) =>
         Effect.repeat(Schedule.spaced("100 millis")),
         Effect.forkScoped
       )
-      yield* Effect.addFinalizer(() => Effect.andThen(Fiber.interrupt(lives), stop(pidFile)))
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          Fiber.interrupt(lives),
+          Effect.suspend(() => stop(child ?? pidOf(pidFile)))
+        )
+      )
       return { adopted }
     })
   )
@@ -65,8 +76,14 @@ const answers = (socket: string): Effect.Effect<boolean> =>
   })
 
 /** Detached: a signal to control's terminal must not reach it. Interrupting leaves it running. */
-const runDetached = (program: string, logFile: string, env: Record<string, string>) =>
+const runDetached = (
+  program: string,
+  logFile: string,
+  env: Record<string, string>,
+  started: (pid: number) => void
+) =>
   Effect.callback<void>((resume) => {
+    keepSmall(logFile)
     const log = openSync(logFile, "a", 0o600)
     const child = spawn(process.execPath, [...flags, program], {
       detached: true,
@@ -74,10 +91,17 @@ const runDetached = (program: string, logFile: string, env: Record<string, strin
       env
     })
     closeSync(log)
+    if (child.pid !== undefined) started(child.pid)
     child.unref()
     child.once("exit", () => resume(Effect.void))
     child.once("error", () => resume(Effect.void))
   })
+
+/** The edge's own words are few: two files of a few MiB hold months of them. */
+const keepSmall = (logFile: string) => {
+  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
+  if (size > 4 * 1024 * 1024) renameSync(logFile, `${logFile}.1`)
+}
 
 /** An adopted edge is not our child, so its end is not told: look twice a second. */
 const untilGone = (pidFile: string) =>
@@ -86,10 +110,9 @@ const untilGone = (pidFile: string) =>
     Effect.asVoid
   )
 
-const stop = (pidFile: string) =>
+const stop = (pid: number | null) =>
   Effect.gen(function* () {
-    const pid = pidOf(pidFile)
-    if (!alive(pid) || pid === null) return
+    if (pid === null || !alive(pid)) return
     yield* Effect.sync(() => process.kill(pid, "SIGTERM"))
     yield* Effect.sync(() => alive(pid)).pipe(
       Effect.repeat({ schedule: Schedule.spaced("20 millis"), while: (there) => there }),

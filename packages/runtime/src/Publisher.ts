@@ -159,6 +159,7 @@ const make = Effect.gen(function* () {
     Stream.runForEach((observed) =>
       Effect.gen(function* () {
         if (observed.type === "hello") yield* greet(observed)
+        else if (observed.type === "away") node = null
         else if (observed.type === "route") seenRoutes.set(observed.stage, observed)
         else seenReleases.set(observed.release, observed)
         if (observed.type === "release" && observed.state === "stopped")

@@ -1,4 +1,4 @@
-/** `/livez`: the process answers. `/readyz`: its edge is connected too. `/metrics`: Prometheus text. */
+/** `/livez`: the process answers. `/readyz`: its edge is connected and listens. `/metrics`: Prometheus text. */
 import { Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -12,8 +12,10 @@ export const layer = HttpRouter.use((router) =>
       "GET",
       "/readyz",
       Effect.map(publisher.node, (node) =>
-        node === null
-          ? HttpServerResponse.text("the edge is not connected yet\n", { status: 503 })
+        node === null || node.problem !== null
+          ? HttpServerResponse.text(`${node?.problem ?? "the edge is not connected yet"}\n`, {
+              status: 503
+            })
           : HttpServerResponse.text("ok\n")
       )
     )

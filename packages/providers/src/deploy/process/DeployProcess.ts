@@ -14,6 +14,9 @@ const config = Config.all({
   appsPort: Config.Port("DEPLOY_MCP_APPS_PORT").pipe(Config.withDefault(8080))
 })
 
+/** A greeting makes the edge try again to listen where it should. */
+const portRetry = "2 seconds"
+
 const away = new DeployError({
   reason: new Unavailable({ detail: "The edge is not connected; it is being started again." })
 })
@@ -34,16 +37,24 @@ const layer = (settings: Config.Success<typeof config>) =>
         Effect.gen(function* () {
           const opened = yield* EdgeConnection.open(settings.socket)
           connection = opened
-          yield* opened.send({
+          const greet = opened.send({
             type: "hello",
             protocol: protocolVersion,
             epoch,
             appsPort: settings.appsPort
           })
-          yield* opened.receive((message) => handle(message, out))
+          yield* greet
+          yield* opened.receive((message) =>
+            Effect.andThen(
+              handle(message, out),
+              message.type === "hello" && message.problem !== null
+                ? Effect.forkScoped(Effect.delay(greet, portRetry))
+                : Effect.void
+            )
+          )
         }).pipe(
           Effect.scoped,
-          Effect.ensuring(Effect.suspend(forget)),
+          Effect.ensuring(Effect.suspend(() => forget(out))),
           Effect.catch(() => Effect.void)
         )
 
@@ -76,13 +87,14 @@ const layer = (settings: Config.Success<typeof config>) =>
       }
 
       /** Nobody waits for an answer that will not come. */
-      const forget = () => {
+      const forget = (out: Queue.Enqueue<Observation>) => {
         connection = null
         const waiting = [...accepted.values()]
         const readers = [...logs.values()]
         accepted.clear()
         logs.clear()
         return Effect.all([
+          Queue.offer(out, { type: "away" as const }),
           ...waiting.map((deferred) => Deferred.fail(deferred, away)),
           ...readers.map((queue) => Queue.fail(queue, "lost" as const))
         ])

@@ -8,7 +8,9 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(FromEdge))
 export interface EdgeConnection {
   readonly send: (message: ToEdge) => Effect.Effect<void>
   /** Runs until the connection is lost. */
-  readonly receive: (handle: (message: FromEdge) => Effect.Effect<void>) => Effect.Effect<void>
+  readonly receive: <R>(
+    handle: (message: FromEdge) => Effect.Effect<unknown, never, R>
+  ) => Effect.Effect<void, never, R>
 }
 
 /** Fails when nobody listens. Messages that this version does not know are passed over. */
