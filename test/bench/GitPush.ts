@@ -23,7 +23,7 @@ export const gitPush: Benchmark = {
     await ours(-1)
     await floor(-1)
     const samples = await interleave(
-      world.times(15),
+      world.times(25),
       (turn) => meter.during(() => ours(turn)),
       floor
     )

@@ -54,7 +54,7 @@ const measureReads = async (world: World, era: string, open: (door: Door) => Pro
   const floor = await trivial(world, "/bytes", await read(0))
   const samples = await meter.during(() =>
     interleave(
-      world.times(200),
+      world.times(400),
       (turn) => timed(() => read(turn)),
       () => timed(floor.ask)
     )
@@ -92,7 +92,7 @@ export const mcp: ReadonlyArray<Benchmark> = [
       const create = (turn: number) =>
         caller.call("create_service", { repo: "created", name: nameOf(turn) })
       const floor = await trivial(world, "/durable", await create(-1))
-      const times = world.times(40)
+      const times = world.times(50)
       const samples = await interleave(
         times,
         (turn) => meter.during(() => timed(() => create(turn))),

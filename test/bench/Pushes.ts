@@ -77,13 +77,13 @@ export const pushes: ReadonlyArray<Benchmark> = [
           ...story,
           what: "static, first push → 200",
           isFirst: true,
-          times: world.times(10)
+          times: world.times(15)
         }),
         await measure(world, {
           ...story,
           what: "static, change → 200",
           isFirst: false,
-          times: world.times(10)
+          times: world.times(15)
         })
       ]
     }
@@ -95,7 +95,7 @@ export const pushes: ReadonlyArray<Benchmark> = [
         what: "Node, first push → 200",
         kind: "node",
         isFirst: true,
-        times: world.times(10),
+        times: world.times(15),
         budget: { p50: 600 },
         floorIs: pushedAndStarted
       })
@@ -108,7 +108,7 @@ export const pushes: ReadonlyArray<Benchmark> = [
         what: "express, first push → 200",
         kind: "express",
         isFirst: true,
-        times: world.times(5),
+        times: world.times(8),
         budget: { ratio: 1.4 },
         floorIs: "push, check out, npm ci from a warm cache, start node"
       })
@@ -121,7 +121,7 @@ export const pushes: ReadonlyArray<Benchmark> = [
         what: "express, change → 200",
         kind: "express",
         isFirst: false,
-        times: world.times(10),
+        times: world.times(15),
         budget: { p50: 700 },
         floorIs: "push, check out, hard links to node_modules, start node"
       })

@@ -41,7 +41,7 @@ export const redeploy: Benchmark = {
       return answer.at - started
     }
     const samples = await interleave(
-      world.times(15),
+      world.times(20),
       () => meter.during(once),
       async () => {
         const started = performance.now()
