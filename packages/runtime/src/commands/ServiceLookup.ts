@@ -76,10 +76,12 @@ export class ServiceLookup extends Context.Service<
           const fallback = wanted ?? defaultBranch
           const row = yield* repositories.find(principal.owner, repository)
           if (Option.isNone(row)) return { branch: fallback, commit: null }
-          const branches = yield* git.branches(row.value.id).pipe(Effect.orElseSucceed(() => []))
-          const chosen = branches.find(({ branch }) => branch === fallback)
-          const newest = wanted === undefined ? branches[0] : undefined
-          return chosen ?? newest ?? { branch: fallback, commit: null }
+          const { id } = row.value
+          const commit = yield* git.head(id, fallback).pipe(Effect.orElseSucceed(() => null))
+          if (commit !== null || wanted !== undefined) return { branch: fallback, commit }
+          // Only this starts a git.
+          const [newest] = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
+          return newest ?? { branch: fallback, commit }
         })
       }
     })
