@@ -60,7 +60,8 @@ const launchSandbox = async (
   ])
   const child = spawn(file, rest, {
     cwd: "/",
-    env: minimalEnvironment,
+    // bwrap ties its life to ours a moment after it has started: until then the mark finds it.
+    env: { ...minimalEnvironment, ...marker(newRun(machine.homeId)) },
     stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
     detached: true
   })
