@@ -38,11 +38,9 @@ describe("each boundary", () => {
         )
       )
 
-      if (!committed) {
-        it.live(`a failure ${when} ${step} takes it back`, () =>
-          disturb(step, when, () => Effect.fail(failed), "failed")
-        )
-      }
+      it.live(`a failure ${when} ${step} ${committed ? "changes nothing" : "takes it back"}`, () =>
+        disturb(step, when, () => Effect.fail(failed), committed ? "live" : "failed")
+      )
     }
   }
 })
