@@ -5,7 +5,13 @@ import { join } from "node:path"
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { Services } from "@deploy-mcp/domain/commands/Services"
-import { Ids, KeyId, type RepositoryId, UserId } from "@deploy-mcp/domain/model/Ids"
+import {
+  type DeploymentId,
+  Ids,
+  KeyId,
+  type RepositoryId,
+  UserId
+} from "@deploy-mcp/domain/model/Ids"
 import {
   BranchName,
   defaultBranch,
@@ -25,8 +31,10 @@ import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { RepositoryStore } from "@deploy-mcp/runtime/store/RepositoryStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import type { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
-import { Effect, Option, Stream } from "effect"
+import { DeployService } from "@deploy-mcp/runtime/workflows/DeployService"
+import { Effect, Option, Schedule, Stream } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 
 export type Between = Parameters<typeof testing>[1]
 
@@ -60,6 +68,7 @@ export const scene = Effect.gen(function* () {
   const repositoryStore = yield* RepositoryStore
   const serviceStore = yield* ServiceStore
   const deploymentStore = yield* DeploymentStore
+  const engine = yield* WorkflowEngine
   const access = yield* GitAccess
   const git = yield* GitWorld
   const node = yield* NodeWorld
@@ -113,6 +122,16 @@ export const scene = Effect.gen(function* () {
         const stage = Option.getOrThrow(Option.fromNullishOr(service[0])).stageId
         return Option.getOrThrow(yield* deploymentStore.byNumber(owner, stage, number))
       }),
+    /** Until the workflow of a deployment has run to its end, undo included. */
+    quiet: (id: DeploymentId) =>
+      engine.poll(DeployService, id).pipe(
+        Effect.repeat({
+          schedule: Schedule.spaced("5 millis"),
+          until: (result) => Option.isSome(result) && result.value._tag === "Complete"
+        }),
+        Effect.timeout("10 seconds"),
+        Effect.asVoid
+      ),
     /** The newest deployment once it has ended. */
     settled: (name: ServiceName = web, number?: number) =>
       asOwner(

@@ -94,8 +94,9 @@ const disturb = (
       yield* it.settled()
       armed = (id) => event(id).pipe(Effect.provideContext(context))
       it.commit({ page: "new" })
-      yield* it.redeploy()
+      const { number } = yield* it.redeploy()
       yield* it.settled()
+      yield* it.quiet((yield* it.row(number)).id)
       yield* agreement(it)
       yield* expectOutcome(it, first, expected)
     }),
