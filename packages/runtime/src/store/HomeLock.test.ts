@@ -18,6 +18,7 @@ const held = (home: string) => Effect.scoped(Layer.build(HomeLock.layer(home)))
 const other = `
   import { HomeLock, layer } from ${JSON.stringify(join(import.meta.dirname, "HomeLock.ts"))}
   import { Effect } from "effect"
+  setInterval(() => {}, 1000) // what waits for ever does not keep a process alive by itself
   Effect.runPromise(Effect.never.pipe(Effect.onInterrupt(() => Effect.void),
     (forever) => Effect.andThen(Effect.sync(() => console.log("held")), forever), Effect.provide(layer(process.argv[1]))))
     .catch((error) => { console.log(error.message); process.exit(3) })
