@@ -87,7 +87,8 @@ const make = Effect.gen(function* () {
       runtime.kind === "static"
         ? {
             kind: "static",
-            root: runtime.publish === "." ? directory : `${directory}/${runtime.publish}`
+            root: runtime.publish === "." ? directory : `${directory}/${runtime.publish}`,
+            ...(runtime.spa === undefined ? {} : { spa: runtime.spa })
           }
         : {
             kind: "process",

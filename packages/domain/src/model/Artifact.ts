@@ -28,7 +28,9 @@ export type BuildPlan = typeof BuildPlan.Type
 export const StaticRuntime = Schema.Struct({
   kind: Schema.Literal("static"),
   /** Relative to the artifact's directory; `.` is the whole of it. */
-  publish: Schema.String
+  publish: Schema.String,
+  /** One page that draws every address itself: what is no file is answered with its index.html. */
+  spa: Schema.optionalKey(Schema.Boolean)
 })
 
 /** A command that listens on PORT. */

@@ -17,7 +17,9 @@ export const protocolVersion = 1
 export const StaticWorkload = Schema.Struct({
   kind: Schema.Literal("static"),
   /** Absolute directory that is served. */
-  root: Schema.String
+  root: Schema.String,
+  /** Pages that are no file are answered with `/index.html`; absent: they are not found. */
+  spa: Schema.optionalKey(Schema.Boolean)
 })
 
 /** A process that listens on PORT. */
@@ -44,6 +46,7 @@ export const ProcessWorkload = Schema.Struct({
 })
 export const Workload = Schema.Union([StaticWorkload, ProcessWorkload])
 export type Workload = typeof Workload.Type
+export type StaticWorkload = typeof StaticWorkload.Type
 export type ProcessWorkload = typeof ProcessWorkload.Type
 
 export const ReleaseSpec = Schema.Struct({ release: ReleaseId, workload: Workload })

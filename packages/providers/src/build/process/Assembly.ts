@@ -13,10 +13,10 @@ import { findTree, makeTree, type Tree, treeRequest } from "./DependencyTrees.ts
 import { copy, link, makeDirectory, move, own, remove } from "./Directories.ts"
 import type { KeyedLock } from "./KeyedLock.ts"
 import { installFailure } from "./NpmFailure.ts"
-import { readPackageJson } from "./PackageJson.ts"
 import type { Sandbox } from "./Sandbox.ts"
 import { seal } from "./Seal.ts"
-import { isDirectory, isFile, rootOf } from "./SourceTree.ts"
+import { siteOutput } from "./SiteOutput.ts"
+import { rootOf } from "./SourceTree.ts"
 import { runStep } from "./Step.ts"
 import type { Toolchain } from "./Toolchain.ts"
 import type { Work } from "./Workplaces.ts"
@@ -57,16 +57,10 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   }
   const limit = site.settings.outputLimit
   if (plan.kind === "static") {
-    const publish = plan.publish ?? (yield* findPublished(app))
-    if (!(yield* isDirectory(app, publish))) {
-      return yield* rejected(
-        "build_failed",
-        `The folder '${publish}' is not there after the build.`
-      )
-    }
+    const { publish, spa } = yield* siteOutput(app, plan.publish)
     const directory = join(app, publish)
     const bytes = yield* seal(directory, { limit, jail: true })
-    return { directory, bytes, runtime: { kind: "static", publish: "." } }
+    return { directory, bytes, runtime: { kind: "static", publish: ".", ...(spa ? { spa } : {}) } }
   }
   const skip = shared === null ? {} : { skip: "node_modules" }
   const size = yield* seal(app, { limit: limit - (shared?.bytes ?? 0), ...skip })
@@ -165,20 +159,4 @@ const makeHome = ({ request, work, places }: Site, user: number | null) =>
       if (user !== null) await chown(path, user, user)
     }
     return paths
-  })
-
-const outputs = ["dist", "build", "out", "public"]
-
-const findPublished = (app: string): Effect.Effect<string, BuildError> =>
-  Effect.gen(function* () {
-    for (const folder of outputs) if (yield* isFile(app, `${folder}/index.html`)) return folder
-    const manifest = yield* readPackageJson(app)
-    if (manifest === null && (yield* isFile(app, "index.html"))) return "."
-    const main = manifest?.main?.replace(/^\.\//u, "")
-    const made = main !== undefined && (yield* isFile(app, main))
-    return yield* rejected(
-      "no_start_command",
-      `The build made no index.html in ${outputs.join(", ")}, and package.json has no start script.`,
-      made ? { patch: { start_command: `node ${main}` } } : {}
-    )
   })

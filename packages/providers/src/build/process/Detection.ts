@@ -7,7 +7,7 @@ import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
 import { rejected } from "./BuildFault.ts"
-import { detectNode, hasDependencies, nodeEntry } from "./NodeProject.ts"
+import { detectNode, hasDependencies, isDevServer, nodeEntry } from "./NodeProject.ts"
 import { readPackageJson, readText } from "./PackageJson.ts"
 import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
 import { revision, type Toolchain } from "./Toolchain.ts"
@@ -41,6 +41,7 @@ export const detect = Effect.fn("BuildProcess.detect")(function* (
     return yield* node("node")
   }
   if (manifest !== null) {
+    if (isDevServer(manifest)) return yield* node("static")
     if (manifest.scripts?.start !== undefined || entry !== null) return yield* node("node")
     if (manifest.scripts?.build !== undefined) return yield* node("static")
     return asFiles !== null && !hasDependencies(manifest) ? asFiles : yield* node("node")

@@ -83,6 +83,13 @@ export const nodeEntry = (
 export const hasDependencies = (manifest: PackageJson | null): boolean =>
   count(manifest?.dependencies) + count(manifest?.optionalDependencies) > 0
 
+/** Templates of single-page applications start a server for development; what they build is served. */
+export const isDevServer = (manifest: PackageJson): boolean =>
+  manifest.scripts?.build !== undefined && devServer.test(manifest.scripts.start ?? "")
+
+const devServer =
+  /^(?:npx\s+)?(?:vite(?:\s+(?:dev|serve|preview))?|(?:react-scripts|react-app-rewired|craco)\s+start|vue-cli-service\s+serve|ng\s+serve|parcel(?:\s+serve)?\s+\S+\.html|webpack(?:\s+|-dev-)(?:serve|server)|rsbuild\s+(?:dev|preview))(?:\s+-.*)?$/u
+
 const count = (record: Readonly<Record<string, unknown>> | undefined) =>
   Object.keys(record ?? {}).length
 

@@ -1,0 +1,2 @@
+const page = document.querySelector("#page")
+page.textContent = location.pathname
