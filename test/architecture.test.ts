@@ -62,7 +62,7 @@ const rooms: Readonly<Record<string, Room>> = {
       isEffect(wanted) ||
       isOurs(wanted, "domain") ||
       (/^@modelcontextprotocol\/server(\/|$)/u.test(wanted.specifier) &&
-        file === "packages/mcp/src/Server.ts"),
+        ["packages/mcp/src/Server.ts", "packages/mcp/src/Offer.ts"].includes(file)),
     testsAllow: (wanted) =>
       isTesting(wanted) ||
       isNode(wanted) ||

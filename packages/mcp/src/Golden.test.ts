@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 import { allTools } from "./Catalog.ts"
-import { listed } from "./Server.ts"
+import { listed } from "./Offer.ts"
 import { renderTools } from "./ToolsPage.ts"
 
 const agents = allTools.filter((tool) => tool.toolset === "deploy")

@@ -20,12 +20,15 @@ export const refusedHost = (
       }
     )
   }
-  if (headers.origin && !allowed.has(hostnameOf(headers.origin))) {
+  if (headers.origin && !isAllowedOrigin(headers.origin, allowed)) {
     return Failure.of("forbidden", "Pages of this origin may not call this server.", {
       next: "Call without an Origin header, or ask the operator to allow this origin."
     })
   }
   return null
 }
+
+export const isAllowedOrigin = (origin: string, allowed: ReadonlySet<string>): boolean =>
+  allowed.has(hostnameOf(origin))
 
 const hostnameOf = (url: string): string => URL.parse(url)?.hostname ?? ""

@@ -1,67 +1,72 @@
 /**
  * The agents' door: MCP over Streamable HTTP, two eras from one endpoint. Revisions up to 2025-11-25
- * talk in sessions, 2026-07-28 in single requests; the same tools answer both. This is the only file
- * that knows the protocol library.
+ * talk in sessions, 2026-07-28 in single requests; the same offer answers both.
  */
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
-import { Principal, type PrincipalData } from "@deploy-mcp/domain/model/Principal"
+import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import {
   type AuthInfo,
-  type CallToolResult,
   createMcpHandler,
   DEFAULT_MAX_REQUEST_BODY_SIZE,
   isInitializeRequest,
   isLegacyRequest,
-  type ListToolsResult,
   ProtocolError,
   ProtocolErrorCode,
   readRequestBody,
-  Server,
-  type ServerContext,
   WebStandardStreamableHTTPServerTransport
 } from "@modelcontextprotocol/server"
-import { Cause, Clock, Effect, Exit, Option, Result, Schedule, Schema } from "effect"
-import { authenticate } from "./Auth.ts"
-import { findTool, toolsFor } from "./Catalog.ts"
+import { Cause, Clock, Effect, Option, Schedule, Schema } from "effect"
+import { authenticate as byKey } from "./Auth.ts"
+import { allowBrowser, preflight } from "./Browsers.ts"
 import { loopbackHosts, refusedHost } from "./Hosts.ts"
-import { instructions } from "./Instructions.ts"
-import { nearest } from "./Nearest.ts"
-import { Progress } from "./Progress.ts"
+import { type Caller, type Desk, type Offer, ourTools } from "./Offer.ts"
 import { refusal } from "./Refusal.ts"
 import { defaultLimits, type Limits, makeSessions } from "./Sessions.ts"
-import { type Commands, callTool, maskDefect, type Tool, type Toolset } from "./Tool.ts"
+import { type Commands, maskDefect } from "./Tool.ts"
+import { chosenToolsets } from "./Toolsets.ts"
 
 export interface McpOptions {
   readonly version: string
   /** Host names, besides the loopback ones, that requests may name in Host and Origin. */
   readonly allowedHosts?: ReadonlyArray<string>
   readonly sessions?: Limits
+  /** Who sends a request, by its Authorization header; by default the owner of the key in it. */
+  readonly authenticate?: (
+    authorization: string | null
+  ) => Effect.Effect<PrincipalData, CommandError, Commands>
+  /** By default our tools. */
+  readonly offer?: Offer
 }
-
-/** Who sent one request, and a signal for when they hang up. */
-interface Caller {
-  readonly principal: PrincipalData
-  readonly gone: AbortSignal
-}
-
-const toolsets: ReadonlyArray<Toolset> = ["deploy"]
 
 /** Answers each request on the endpoint; sessions end with the scope. Never rejects. */
 export const mcpHandler = (options: McpOptions) =>
   Effect.gen(function* () {
     const context = yield* Effect.context<Commands>()
     const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? [])])
+    const authenticate = options.authenticate ?? byKey
     // The library hands its AuthInfo through to our handlers unchanged, so it can stand for the caller.
     const callers = new WeakMap<AuthInfo, Caller>()
-    const build = () => makeServer(options.version, callers, Effect.runPromiseExitWith(context))
+    const desk: Desk = {
+      version: options.version,
+      run: Effect.runPromiseExitWith(context),
+      callerOf: ({ http }) => {
+        const caller = http?.authInfo && callers.get(http.authInfo)
+        if (caller) return caller
+        throw new ProtocolError(ProtocolErrorCode.InternalError, "The request has no caller.")
+      }
+    }
+    const build = () => (options.offer ?? ourTools)(desk)
+    const limits = options.sessions ?? defaultLimits
     const sessions = makeSessions<WebStandardStreamableHTTPServerTransport>(
       (transport) => void transport.close(),
-      options.sessions ?? defaultLimits
+      limits
     )
     const modern = createMcpHandler(build, { legacy: "reject" })
 
     const endIdle = Effect.map(Clock.currentTimeMillis, sessions.endIdle)
-    yield* Effect.forkScoped(Effect.repeat(endIdle, Schedule.spaced("1 minute")))
+    yield* Effect.forkScoped(
+      Effect.repeat(endIdle, Schedule.spaced(Math.min(limits.idleMillis, 60_000)))
+    )
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => {
         sessions.endAll()
@@ -76,11 +81,14 @@ export const mcpHandler = (options: McpOptions) =>
         allowed
       )
       if (refused !== null) return yield* new CommandError({ failure: refused })
+      if (method === "OPTIONS") return preflight()
       const principal = yield* authenticate(headers.get("authorization"))
+      const toolsets = yield* chosenToolsets(new URL(request.url).searchParams)
       const parsedBody = method === "POST" ? yield* readJson(request) : undefined
       const gone = new AbortController()
       const authInfo: AuthInfo = { token: "", clientId: principal.key, scopes: [] }
-      callers.set(authInfo, { principal, gone: gone.signal })
+      const signal = AbortSignal.any([gone.signal, request.signal])
+      callers.set(authInfo, { principal, toolsets, gone: signal })
       const extra = { authInfo, ...(parsedBody === undefined ? {} : { parsedBody }) }
       if (!(yield* Effect.promise(() => isLegacyRequest(request, parsedBody)))) {
         return yield* Effect.promise(() => modern.fetch(request, extra))
@@ -123,6 +131,7 @@ export const mcpHandler = (options: McpOptions) =>
         Effect.catchTag("CommandError", ({ failure }) =>
           Effect.succeed(refusal(failure, request.headers.get("authorization")))
         ),
+        Effect.map((response) => allowBrowser(response, request.headers.get("origin"), allowed)),
         Effect.runPromiseWith(context)
       )
   })
@@ -142,120 +151,6 @@ const readJson = Effect.fnUntraced(function* (request: Request) {
 })
 
 const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
-
-type RunExit = (
-  effect: Effect.Effect<unknown, CommandError, Commands>,
-  options: { readonly signal: AbortSignal }
-) => Promise<Exit.Exit<unknown, CommandError>>
-
-/** Cheap to make: one for each session, and one for each request of the stateless era. */
-const makeServer = (version: string, callers: WeakMap<AuthInfo, Caller>, run: RunExit): Server => {
-  const server = new Server(
-    { name: "deploy-mcp", title: "Deploy MCP", version },
-    {
-      capabilities: { tools: {} },
-      instructions,
-      cacheHints: { "tools/list": { ttlMs: 300_000, cacheScope: "private" } },
-      // Arguments are judged by our own catalogue; the default would build a validator each time.
-      jsonSchemaValidator: {
-        getValidator: () => () => ({
-          valid: false,
-          data: undefined,
-          errorMessage: "not used by this server"
-        })
-      }
-    }
-  )
-  const callerOf = (context: ServerContext): Caller => {
-    const caller = context.http?.authInfo && callers.get(context.http.authInfo)
-    if (caller) return caller
-    throw new ProtocolError(ProtocolErrorCode.InternalError, "The request has no caller.")
-  }
-  server.setRequestHandler(
-    "tools/list",
-    (_, context): ListToolsResult => ({
-      tools: toolsFor(callerOf(context).principal, toolsets).map(listed)
-    })
-  )
-  server.setRequestHandler("tools/call", async ({ params }, context) => {
-    const tool = findTool(params.name, toolsets)
-    if (tool === undefined) throw unknownTool(params.name, callerOf(context).principal)
-    const { principal, gone } = callerOf(context)
-    const call = callTool(tool, params.arguments).pipe(
-      Effect.provideService(Principal, principal),
-      Effect.provideService(Progress, progressOf(context))
-    )
-    return toResult(await run(call, { signal: AbortSignal.any([context.mcpReq.signal, gone]) }))
-  })
-  return server
-}
-
-/** As tools/list shows it. */
-export const listed = (tool: Tool): ListToolsResult["tools"][number] => ({
-  name: tool.name,
-  title: tool.title,
-  description: tool.description,
-  inputSchema: schemaOf(tool.inputSchema),
-  outputSchema: schemaOf(tool.outputSchema),
-  annotations: {
-    readOnlyHint: tool.hints.readOnly,
-    destructiveHint: tool.hints.destructive,
-    idempotentHint: tool.hints.idempotent,
-    openWorldHint: tool.hints.openWorld
-  }
-})
-
-/** The library's type wants arrays that it may change. */
-const schemaOf = ({ required, ...schema }: Tool["inputSchema"]) => ({
-  ...schema,
-  ...(required === undefined ? {} : { required: [...required] })
-})
-
-const unknownTool = (name: string, principal: PrincipalData) => {
-  const near = nearest(
-    name,
-    toolsFor(principal, toolsets).map((tool) => tool.name)
-  )
-  return new ProtocolError(
-    ProtocolErrorCode.InvalidParams,
-    near.length > 0
-      ? `There is no such tool. Did you mean ${near.join(" or ")}?`
-      : "There is no such tool; tools/list shows all."
-  )
-}
-
-/** Notices go only to callers that gave a token, and rise strictly, as the protocol wants. */
-const progressOf = ({ mcpReq }: ServerContext): Progress["Service"] => {
-  const progressToken = mcpReq._meta?.progressToken
-  let last = -1
-  return {
-    report: (done, total, message) => {
-      if (progressToken === undefined) return Effect.void
-      last = Math.max(done, last + 0.01)
-      const params = { progressToken, progress: last, total, message }
-      // A notice that cannot be delivered is no reason to fail.
-      return Effect.promise(() =>
-        mcpReq.notify({ method: "notifications/progress", params }).catch(() => undefined)
-      )
-    }
-  }
-}
-
-const toResult = (exit: Exit.Exit<unknown, CommandError>): CallToolResult => {
-  if (Exit.isSuccess(exit)) {
-    return {
-      content: [{ type: "text", text: JSON.stringify(exit.value) }],
-      structuredContent: exit.value
-    }
-  }
-  const error = Cause.findError(exit.cause)
-  if (Result.isFailure(error)) {
-    throw new ProtocolError(ProtocolErrorCode.InternalError, "The call was cancelled.")
-  }
-  // No structuredContent: clients would hold it against the tool's output schema.
-  const text = JSON.stringify({ error: error.success.failure })
-  return { content: [{ type: "text", text }], isError: true }
-}
 
 /**
  * A 2025 answer is a stream. When its reader goes away the call is interrupted; and a stream that

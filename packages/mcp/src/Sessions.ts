@@ -43,6 +43,10 @@ export const makeSessions = <Transport>(
     find: (id: string, key: string, now: number): Session<Transport> | undefined => {
       const session = open.get(id)
       if (session === undefined || session.key !== key) return undefined
+      if (now - session.seenAt >= idleMillis) {
+        end(id)
+        return undefined
+      }
       session.seenAt = now
       return session
     },

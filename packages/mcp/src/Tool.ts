@@ -19,7 +19,7 @@ export type { JsonObject }
 /** What every tool may ask of the platform. */
 export type Commands = Accounts | Deployments | Repositories | Services
 
-/** `deploy` is what agents see; `keys` is for people, and served over HTTP only. */
+/** `deploy` is what agents see; `keys` is for people, and for agents whose address asks for it. */
 export type Toolset = "deploy" | "keys"
 
 /** Hints for clients, never enforcement. All four, because an unannotated tool counts as dangerous. */
