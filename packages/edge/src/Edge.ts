@@ -19,6 +19,7 @@ import type { Processes, ProcessesOptions } from "./process/Processes.ts"
 import { makeRuntimeLog } from "./RuntimeLog.ts"
 import { makeStages } from "./Stages.ts"
 import { makeStartQueue } from "./StartQueue.ts"
+import { makeVariants } from "./Variants.ts"
 
 export interface EdgeOptions {
   /** Folder of all state; made when it is missing. */
@@ -73,12 +74,19 @@ const serve = async (
   const desired = await loadDesiredState(folder, log)
   const runtimeLog = makeRuntimeLog({ folder: join(home, "logs", "runtime"), log })
   const processes = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const fileCache = makeFileCache()
+  const variants = makeVariants({
+    folder: join(folder, "compressed"),
+    log,
+    onPruned: () => fileCache.forget("")
+  })
   const stages = makeStages({
     processes,
     nodeKey,
     runtimeLog,
     emit: control.emit,
-    fileCache: makeFileCache(),
+    fileCache,
+    variants,
     starts: makeStartQueue(4 * availableParallelism()),
     drainMs: options.drainMs ?? 30_000,
     graceMs: options.graceMs ?? 10_000
@@ -103,7 +111,7 @@ const serve = async (
     // Control hears nothing of this: what stops here is not what it wants to be stopped.
     releaseSocket(home, control.close)
     await listener.close(5_000)
-    await stages.close()
+    await Promise.all([stages.close(), variants.close()])
     await processes.close()
     await runtimeLog.close()
     await held.leave()

@@ -1,22 +1,12 @@
 /** Small files of static releases, in memory: the least recently served leave first. */
-export interface ServedFile {
-  /** Absolute, without symlinks. */
-  readonly path: string
-  readonly size: number
-  readonly etag: string
-  readonly contentType: string
-  readonly cacheControl: string
-  /** Null: too large, streamed from disk. */
-  readonly body: Buffer | null
-}
+import type { ServedFile } from "./ServedFile.ts"
 
 export interface FileCache {
   readonly get: (key: string) => ServedFile | undefined
   readonly set: (key: string, file: ServedFile) => void
+  /** Forgets every file whose key begins like this. */
+  readonly forget: (prefix: string) => void
 }
-
-/** Files up to this many bytes are read whole. */
-export const smallFileBytes = 1024 * 1024
 
 export const makeFileCache = (maxBytes = 16 * 1024 * 1024): FileCache => {
   const files = new Map<string, ServedFile>()
@@ -39,6 +29,13 @@ export const makeFileCache = (maxBytes = 16 * 1024 * 1024): FileCache => {
         if (bytes <= maxBytes) break
         files.delete(oldest)
         bytes -= cost(oldest, old)
+      }
+    },
+    forget: (prefix) => {
+      for (const [key, file] of files) {
+        if (!key.startsWith(prefix)) continue
+        files.delete(key)
+        bytes -= cost(key, file)
       }
     }
   }

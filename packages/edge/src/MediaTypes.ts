@@ -4,6 +4,12 @@ import { extname } from "node:path"
 export const mediaTypeOf = (path: string): string =>
   byExtension.get(extname(path).slice(1).toLowerCase()) ?? "application/octet-stream"
 
+/** Whether a type is worth compressing: most binary ones are compressed already. */
+export const isCompressible = (mediaType: string): boolean =>
+  /^(?:text\/|image\/(?:svg|x-icon|bmp)|font\/[ot]tf|application\/(?:json|xml|wasm|\w+\+))/u.test(
+    mediaType
+  )
+
 const text = "; charset=utf-8"
 const byExtension = new Map<string, string>([
   ["html", `text/html${text}`],

@@ -90,6 +90,31 @@ export const badRequest = (message: string): Page => ({
   next: "Correct the request."
 })
 
+export const nothingAt = (path: string): Page => ({
+  status: 404,
+  code: "not_found",
+  title: "There is no such page",
+  message: path === "/" ? "The site has no index.html." : `The site has nothing at ${path}.`,
+  next: path === "/" ? "Add an index.html and push again." : "Check the path."
+})
+
+export const methodNotAllowed = (method: string | undefined): Page => ({
+  status: 405,
+  code: "method_not_allowed",
+  title: "Only reading is possible here",
+  message: `This is a static site; it does not take ${method}.`,
+  next: "Use GET or HEAD.",
+  headers: { allow: "GET, HEAD" }
+})
+
+export const preconditionFailed: Page = {
+  status: 412,
+  code: "precondition_failed",
+  title: "It has changed",
+  message: "The file is not the one that the request was made for.",
+  next: "Ask for it again without If-Match and If-Unmodified-Since."
+}
+
 const render = (request: IncomingMessage, page: Page) => {
   const wantsHtml = request.headers.accept?.includes("text/html") === true
   const body = wantsHtml ? html(page) : json(page)

@@ -8,7 +8,8 @@ import type {
   ProcessFailure,
   ReleaseObserved,
   ReleaseSpec,
-  StageSpec
+  StageSpec,
+  StaticWorkload
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { openWith } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
@@ -24,6 +25,7 @@ import type {
 } from "./process/Processes.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
+import type { Variants } from "./Variants.ts"
 
 /** The way to a healthy process. A new one is made each time it becomes healthy. */
 export interface Upstream {
@@ -55,6 +57,7 @@ export interface ReleaseOptions {
   readonly nodeKey: NodeKey
   readonly starts: StartQueue
   readonly fileCache: FileCache
+  readonly variants: Variants
   /** Start before others that wait: a route leads to it. */
   readonly urgent: boolean
   readonly onChange: () => void
@@ -90,9 +93,10 @@ export const startRelease = (options: ReleaseOptions): Release => {
   const fail = (cause: string): void =>
     become({ ...state, state: "failed", endpoint: null, failure: startFailed(cause) })
 
-  const beginStatic = async (root: string): Promise<void> => {
+  const beginStatic = async ({ root, spa = false }: StaticWorkload): Promise<void> => {
+    const { fileCache: cache, variants } = options
     try {
-      files = await makeStaticFiles(root, options.fileCache)
+      files = await makeStaticFiles({ root, spa, cache, variants })
       become({ ...state, state: "healthy" })
     } catch (error) {
       fail(`the folder of the release can't be read: ${reasonOf(error)}`)
@@ -136,7 +140,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
 
   const begin = (): void => {
     const { workload } = spec
-    if (workload.kind === "static") void beginStatic(workload.root)
+    if (workload.kind === "static") void beginStatic(workload)
     else starts.add(() => beginProcess(workload), options.urgent)
   }
   begin()

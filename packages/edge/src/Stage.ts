@@ -14,6 +14,7 @@ import type { Processes } from "./process/Processes.ts"
 import { type Release, startRelease } from "./Release.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
 import type { StartQueue } from "./StartQueue.ts"
+import type { Variants } from "./Variants.ts"
 
 export interface Stage {
   readonly spec: StageSpec
@@ -35,6 +36,7 @@ export interface StageOptions {
   readonly starts: StartQueue
   readonly runtimeLog: RuntimeLog
   readonly fileCache: FileCache
+  readonly variants: Variants
   readonly emit: (observation: ReleaseObserved | RouteObserved) => void
   /** Milliseconds that those being answered get before their release is stopped. */
   readonly drainMs: number
