@@ -1,5 +1,6 @@
 /** Both doors on a loopback port of their own, over the doubles of the commands. */
 import { createServer } from "node:http"
+import type { McpOptions } from "@deploy-mcp/mcp/Server"
 import * as Double from "@deploy-mcp/mcp/testing/CommandsDouble"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer, Logger, ManagedRuntime } from "effect"
@@ -14,11 +15,11 @@ export interface Doors {
   readonly close: () => Promise<void>
 }
 
-export const startDoors = async (): Promise<Doors> => {
+export const startDoors = async (mcp: Partial<McpOptions> = {}): Promise<Doors> => {
   const seen = Double.nothingSeen()
   const routes = Layer.mergeAll(
     Api.layer(),
-    McpDoor.layer({ version: "0.0.0-test", allowedHosts: ["deploy.example"] })
+    McpDoor.layer({ version: "0.0.0-test", allowedHosts: ["deploy.example"], ...mcp })
   ).pipe(Layer.provide(Double.layer(seen)))
   const runtime = ManagedRuntime.make(
     HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(

@@ -1,0 +1,66 @@
+/**
+ * The official conformance suite against our endpoint: our router, Host and Origin checks and sessions.
+ * It sends no key and wants tools of its own, so only the verifier and the offer are swapped.
+ */
+import { spawn } from "node:child_process"
+import { mkdtemp, rm } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import path from "node:path"
+import { keys } from "@deploy-mcp/mcp/testing/CommandsDouble"
+import { startDoors } from "@deploy-mcp/runtime/http/testing/DoorsServer"
+import { Effect } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { fixture } from "./fixture/Offer.ts"
+
+let doors: Awaited<ReturnType<typeof startDoors>>
+let results: string
+beforeAll(async () => {
+  doors = await startDoors({
+    authenticate: () => Effect.succeed(keys.dk_live_owner),
+    offer: fixture
+  })
+  results = await mkdtemp(path.join(tmpdir(), "conformance-"))
+})
+afterAll(async () => {
+  await doors.close()
+  await rm(results, { recursive: true, force: true })
+})
+
+const suite = createRequire(import.meta.url).resolve(
+  "@modelcontextprotocol/conformance/dist/index.js"
+)
+
+const run = (...args: ReadonlyArray<string>) =>
+  new Promise<{ code: number | null; output: string }>((resolve, reject) => {
+    const child = spawn(process.execPath, [suite, "server", "--url", `${doors.url}/mcp`, ...args], {
+      cwd: results,
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let output = ""
+    child.stdout.on("data", (chunk) => {
+      output += chunk
+    })
+    child.stderr.on("data", (chunk) => {
+      output += chunk
+    })
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, output }))
+  })
+
+describe("the official conformance suite", () => {
+  for (const [revision, scenarios] of [
+    ["2025-11-25", 30],
+    ["2026-07-28", 37]
+  ] as const) {
+    it(`passes every scored scenario of ${revision}`, async () => {
+      const { code, output } = await run("--requirements", revision, "--output-dir", results)
+      assert.strictEqual(code, 0, output)
+      // The suite also runs what it does not score, below this list.
+      const passed = [...output.matchAll(/^✓ (\S+): [1-9]\d* passed, 0 failed$/gmu)].map(
+        ([, name]) => name
+      )
+      assert.isAtLeast(passed.length, scenarios, output)
+    })
+  }
+})
