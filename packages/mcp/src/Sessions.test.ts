@@ -32,6 +32,14 @@ describe("sessions", () => {
     assert.isDefined(find("other", "yours", 4))
   })
 
+  it("are not found when idle, even before anyone looked for idle ones", () => {
+    const { open, find, closed } = sessions()
+    open("a", "mine", 0)
+    assert.isDefined(find("a", "mine", 99))
+    assert.isUndefined(find("a", "mine", 199))
+    assert.deepStrictEqual(closed, ["a"])
+  })
+
   it("end when idle, and all at once at the end", () => {
     const { open, find, endIdle, endAll, closed, size } = sessions()
     open("a", "mine", 0)
