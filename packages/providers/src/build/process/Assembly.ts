@@ -1,24 +1,25 @@
 /** From a checkout to a finished directory: install, build, and only what is needed afterwards. */
 import { createHash } from "node:crypto"
-import { chown, mkdir } from "node:fs/promises"
+import { chown, mkdir, symlink } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError, BuildRequest } from "@deploy-mcp/domain/Build"
 import type { Runtime } from "@deploy-mcp/domain/model/Artifact"
 import { reservedVariable } from "@deploy-mcp/domain/model/Names"
 import { Duration, Effect, Redacted } from "effect"
-import { attempt, rejected } from "./BuildFault.ts"
+import { attempt, errorCode, rejected } from "./BuildFault.ts"
 import type { BuildLog } from "./BuildLog.ts"
 import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
-import { findTree, makeTree, type Tree, treeRequest } from "./DependencyTrees.ts"
+import { findTree, makeTree, type Tree } from "./DependencyTrees.ts"
 import { copy, link, makeDirectory, move, own, remove } from "./Directories.ts"
+import { installFailure } from "./InstallFailure.ts"
 import type { KeyedLock } from "./KeyedLock.ts"
-import { installFailure } from "./NpmFailure.ts"
 import type { Sandbox } from "./Sandbox.ts"
 import { seal } from "./Seal.ts"
 import { siteOutput } from "./SiteOutput.ts"
 import { rootOf } from "./SourceTree.ts"
 import { runStep } from "./Step.ts"
 import type { Toolchain } from "./Toolchain.ts"
+import { treeRequest } from "./TreeRequest.ts"
 import type { Work } from "./Workplaces.ts"
 
 interface Site {
@@ -62,7 +63,7 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
     const bytes = yield* seal(directory, { limit, jail: true })
     return { directory, bytes, runtime: { kind: "static", publish: ".", ...(spa ? { spa } : {}) } }
   }
-  const skip = shared === null ? {} : { skip: "node_modules" }
+  const skip = shared === null ? {} : { skip: shared.folder }
   const size = yield* seal(app, { limit: limit - (shared?.bytes ?? 0), ...skip })
   const path = [site.toolchain.node.bin]
   return {
@@ -75,8 +76,8 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
 /** Answers with the tree whose files are now shared with `app`, or null when `app` has its own. */
 const install = (site: Site, app: string, line: string): Effect.Effect<Tree | null, BuildError> =>
   Effect.gen(function* () {
-    const { request, log, places, toolchain } = site
-    const identity = [request.owner, ...toolchain.versions]
+    const { request, log, places } = site
+    const identity = [request.owner, ...request.plan.toolchain]
     const wanted = yield* treeRequest(app, line, identity, visible(request))
     const sandbox = yield* site.sandbox
     if (wanted === null) {
@@ -86,7 +87,7 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
     }
     const tree = yield* site.locks.holding(wanted.key)(
       Effect.gen(function* () {
-        const kept = yield* findTree(places.trees, wanted.key)
+        const kept = yield* findTree(places.trees, wanted)
         if (kept !== null) {
           log.say("Dependencies are unchanged: using the installed ones")
           return kept
@@ -98,11 +99,11 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
       })
     )
     if (tree === null) return yield* rejected("install_failed", "The dependencies were not kept.")
-    const modules = join(app, "node_modules")
-    yield* remove(modules)
+    const folder = join(app, tree.folder)
+    yield* remove(folder)
     // What writes to a shared file writes to every release that has it.
     const share = request.plan.build === undefined && sandbox.level === "bubblewrap"
-    yield* share ? link(tree.modules, modules) : copy(tree.modules, modules)
+    yield* share ? link(tree.files, folder) : copy(tree.files, folder)
     return share ? tree : null
   })
 
@@ -158,5 +159,13 @@ const makeHome = ({ request, work, places }: Site, user: number | null) =>
       await mkdir(path, { recursive: true, mode: 0o700 })
       if (user !== null) await chown(path, user, user)
     }
+    // Bubblewrap shows them in a home of its own.
+    for (const file of ["npmrc", "yarnrc.yml"]) {
+      await symlink(join(places.etc, file), join(paths.home, `.${file}`)).catch(present)
+    }
     return paths
   })
+
+const present = (cause: unknown): void => {
+  if (errorCode(cause) !== "EEXIST") throw cause
+}

@@ -185,31 +185,6 @@ describe("what is refused", () => {
       /above root_directory/u
     ],
     [
-      "pnpm's lockfile",
-      { "package.json": pkg({ dependencies: { a: "1" } }), "index.js": "", "pnpm-lock.yaml": "" },
-      {},
-      "toolchain_missing",
-      /pnpm/u
-    ],
-    [
-      "yarn as packageManager",
-      {
-        "package.json": pkg({ packageManager: "yarn@4.1.0", dependencies: { a: "1" } }),
-        ...lock,
-        "index.js": ""
-      },
-      {},
-      "toolchain_missing",
-      /yarn/u
-    ],
-    [
-      "bun as engine",
-      { "package.json": pkg({ engines: { bun: "1" }, dependencies: { a: "1" } }), "index.js": "" },
-      {},
-      "toolchain_missing",
-      /bun/u
-    ],
-    [
       "nothing to start",
       { "package.json": pkg({ name: "x" }) },
       {},

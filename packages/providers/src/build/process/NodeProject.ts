@@ -5,11 +5,10 @@ import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
 import { rejected } from "./BuildFault.ts"
 import type { PackageJson } from "./PackageJson.ts"
-import { firstFile, isFile } from "./SourceTree.ts"
+import { npmLockfiles, packageManager } from "./PackageManagers.ts"
+import { firstFile } from "./SourceTree.ts"
 import { startLine } from "./StartLine.ts"
 import type { Toolchain } from "./Toolchain.ts"
-
-export const lockfiles = ["npm-shrinkwrap.json", "package-lock.json"] as const
 
 interface Project {
   readonly source: string
@@ -27,13 +26,17 @@ export const detectNode = (project: Project) =>
   Effect.fn("BuildProcess.detectNode")(function* (
     kind: BuildPlan["kind"]
   ): Effect.fn.Return<BuildPlan, BuildError> {
-    const { settings, manifest, toolchain } = project
+    const { source, root, settings, manifest, entry, toolchain } = project
     const start = kind === "node" ? startOf(project) : null
     if (kind === "node" && start === null) return yield* noStart(manifest)
-    const script = manifest?.scripts?.build === undefined ? undefined : "npm run build"
+    const hasScript = manifest?.scripts?.build !== undefined
+    const builds = settings.build_command !== undefined || hasScript
+    const needsDev = builds || isDev(manifest, start?.program ?? null)
+    const wanted = settings.install_command === undefined && needsInstall(manifest, needsDev)
+    const manager = wanted ? yield* packageManager(source, root, manifest) : null
+    const install = settings.install_command ?? manager?.install(needsDev)
+    const script = hasScript ? (manager?.run("build") ?? "npm run build") : undefined
     const build = settings.build_command ?? script
-    const needsDev = build !== undefined || isDev(manifest, start?.program ?? null)
-    const install = settings.install_command ?? (yield* installOf(project, needsDev))
     if (toolchain.npm === null && [install, build].some((line) => line?.startsWith("npm "))) {
       return yield* rejected("toolchain_missing", "npm is not installed on this machine.")
     }
@@ -42,8 +45,12 @@ export const detectNode = (project: Project) =>
       ...(install === undefined ? {} : { install }),
       ...(build === undefined ? {} : { build }),
       ...(start === null ? {} : { start: start.line }),
-      toolchain: toolchain.versions,
-      detected: yield* describe(project)
+      toolchain: [...toolchain.versions, ...(manager?.versions ?? [])],
+      detected: describe(
+        manifest,
+        entry,
+        manager?.lockfile ?? (yield* firstFile(root, npmLockfiles))
+      )
     }
   })
 
@@ -97,66 +104,10 @@ const count = (record: Readonly<Record<string, unknown>> | undefined) =>
 const isDev = (manifest: PackageJson | null, program: string | null): boolean =>
   program !== null && Object.hasOwn(manifest?.devDependencies ?? {}, program)
 
-const installOf = (project: Project, needsDev: boolean) =>
-  Effect.gen(function* () {
-    const { source, root, manifest } = project
-    const needed = hasDependencies(manifest) || (needsDev && count(manifest?.devDependencies) > 0)
-    if (!needed) return undefined
-    const lockfile = yield* firstFile(root, lockfiles)
-    const other = yield* otherPackageManager(root, manifest, lockfile)
-    if (other !== null) {
-      return yield* rejected(
-        "toolchain_missing",
-        `${other.sign}: ${other.name} is not supported yet.`,
-        {
-          evidence: [other.sign],
-          next: "Use npm: run npm install, commit package-lock.json, remove the other package manager's files and its field in package.json, and push again."
-        }
-      )
-    }
-    if (lockfile === null) {
-      const above = root !== source && (yield* firstFile(source, lockfiles)) !== null
-      return yield* rejected(
-        "lockfile_missing",
-        "package.json has dependencies, but there is no package-lock.json beside it.",
-        above
-          ? {
-              next: "The lockfile is above root_directory, and only root_directory is built: leave root_directory out and set build_command and start_command (npm's -w option picks a workspace), or commit a lockfile in that folder."
-            }
-          : {}
-      )
-    }
-    return needsDev ? "npm ci --include=dev" : "npm ci --omit=dev"
-  })
+const needsInstall = (manifest: PackageJson | null, needsDev: boolean): boolean =>
+  hasDependencies(manifest) || (needsDev && count(manifest?.devDependencies) > 0)
 
-const otherLockfiles = [
-  ["pnpm-lock.yaml", "pnpm"],
-  ["bun.lock", "bun"],
-  ["bun.lockb", "bun"],
-  ["yarn.lock", "yarn"]
-] as const
-
-/** The field decides; without it a foreign lockfile counts only where npm's own is missing. */
-const otherPackageManager = (root: string, manifest: PackageJson | null, lockfile: string | null) =>
-  Effect.gen(function* () {
-    const declared = manifest?.packageManager?.split("@")[0]
-    if (declared === "npm") return null
-    if (declared !== undefined && declared !== "") {
-      return { name: declared, sign: `packageManager in package.json is '${declared}'` }
-    }
-    if (lockfile !== null) return null
-    for (const [file, name] of otherLockfiles) {
-      if (yield* isFile(root, file)) return { name, sign: file }
-    }
-    const engine = ["pnpm", "yarn", "bun"].find((name) => manifest?.engines?.[name] !== undefined)
-    return engine === undefined
-      ? null
-      : { name: engine, sign: `engines in package.json has '${engine}'` }
-  })
-
-const describe = ({ root, manifest, entry }: Project) =>
-  Effect.gen(function* () {
-    if (manifest === null) return entry ?? "start_command"
-    const lockfile = yield* firstFile(root, lockfiles)
-    return lockfile === null ? "package.json" : `package.json with ${lockfile}`
-  })
+const describe = (manifest: PackageJson | null, entry: string | null, lockfile: string | null) => {
+  if (manifest === null) return entry ?? "start_command"
+  return lockfile === null ? "package.json" : `package.json with ${lockfile}`
+}

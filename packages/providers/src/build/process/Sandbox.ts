@@ -72,6 +72,9 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
         ...tools(parts),
         ...["--perms", "0755", "--dir", "/home", "--perms", "0777", "--tmpfs", inside.home],
         ...["--bind", place.cache, inside.cache],
+        ...[".npmrc", ".yarnrc.yml"].flatMap((name) =>
+          readOnly(join(parts.etc, name.slice(1)), `${inside.home}/${name}`)
+        ),
         ...["--bind", place.app, inside.app, "--chdir", inside.app],
         // What bubblewrap made to hold the mounts, not the mounts themselves.
         ...["--remount-ro", "/", "--clearenv"],
@@ -152,6 +155,13 @@ const environment = (
   HOME: places.home,
   npm_config_cache: places.cache,
   npm_config_globalconfig: places.npmrc,
+  XDG_CACHE_HOME: `${places.cache}/_others`,
+  BUN_INSTALL_CACHE_DIR: `${places.cache}/_others/bun`,
+  YARN_GLOBAL_FOLDER: `${places.cache}/_others/berry`,
+  YARN_ENABLE_GLOBAL_CACHE: "true",
+  YARN_ENABLE_TELEMETRY: "false",
+  // A project may bring a yarn of its own; the planned one runs.
+  YARN_IGNORE_PATH: "1",
   ...(caFile === null
     ? {}
     : { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: caFile, npm_config_cafile: caFile })

@@ -93,6 +93,7 @@ export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, 
     await writeReadable(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
     await writeReadable(join(etc, "group"), `build:x:${user}:\n`)
     await writeReadable(join(etc, "npmrc"), npmrc(options))
+    await writeReadable(join(etc, "yarnrc.yml"), yarnrc(options))
     if (options.npm === null) return
     for (const name of ["npm", "npx"]) {
       const path = join(etc, "bin", name)
@@ -119,3 +120,7 @@ const npmrc = ({ npmRegistry }: EtcOptions) =>
     ...(npmRegistry === null ? [] : [`registry=${npmRegistry}`]),
     ""
   ].join("\n")
+
+/** For the yarn that reads no .npmrc; JSON is YAML too. */
+const yarnrc = ({ npmRegistry }: EtcOptions) =>
+  `${JSON.stringify(npmRegistry === null ? {} : { npmRegistryServer: npmRegistry })}\n`

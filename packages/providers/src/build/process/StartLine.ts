@@ -3,8 +3,8 @@
  * process that stays, and swallows signals.
  */
 
-/** `npm start`, `npm run x` and their kind, in a start command or inside another script. */
-const npmRun = /^npm\s+(?:run(?:-script)?\s+([A-Za-z0-9:_.-]+)|start)$/u
+/** `npm start`, `pnpm run x` and their kind, in a start command or inside another script. */
+const npmRun = /^(?:npm|pnpm|yarn|bun)\s+(?:run(?:-script)?\s+([A-Za-z0-9:_.-]+)|start)$/u
 
 /** Words without any character that means something to a shell. */
 const plain = /^[A-Za-z0-9_@%+=:,./-]+(?:\s+[A-Za-z0-9_@%+=:,./-]+)*$/u
