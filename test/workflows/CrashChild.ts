@@ -1,5 +1,5 @@
 /**
- * One life of a control plane on a home, as a process that can be killed: deploys A, then B, and ends
+ * One life of a control plane on a home and a database, as a process that can be killed: deploys A, then B, and ends
  * itself with SIGKILL at the boundary it is told. Without one it finishes what it finds and reports.
  */
 import { execPath } from "node:process"
@@ -10,7 +10,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { around, type StepName, type When } from "./Boundary.ts"
 import { scene } from "./Scene.ts"
 
-const [home = "", step, when] = process.argv.slice(2)
+const [home = "", databaseUrl = "", step, when] = process.argv.slice(2)
 let armed = false
 
 const die = () =>
@@ -18,13 +18,25 @@ const die = () =>
     if (armed) process.kill(process.pid, "SIGKILL")
   })
 
+/** The doubles forget the source of an earlier life, so steps wait until it is there again. */
+let sourceIsThere = () => {}
+const source = new Promise<void>((resolve) => {
+  sourceIsThere = resolve
+})
+
 const life = Effect.gen(function* () {
   const it = yield* scene
-  it.commit({ page: "A" })
-  yield* it.create()
-  yield* it.settled(undefined, 1)
+  const sql = yield* SqlClient
+  const before = yield* sql`SELECT id FROM services`
+  if (before.length === 0) {
+    it.commit({ page: "A" })
+    sourceIsThere()
+    yield* it.create()
+    yield* it.settled(undefined, 1)
+  }
   armed = true
   it.commit({ page: "B" })
+  sourceIsThere()
   yield* it.hint()
   return yield* report(it)
 })
@@ -57,12 +69,25 @@ const report = Effect.fnUntraced(function* (it: Effect.Success<typeof scene>) {
   }
 })
 
-const between =
-  step === undefined
-    ? undefined
-    : (real: Parameters<typeof around>[0]) => around(real, step as StepName, when as When, die)
+const between = (real: Parameters<typeof around>[0]) => {
+  const waiting = {
+    ...real,
+    planBuild: (...args: Parameters<typeof real.planBuild>) =>
+      Effect.andThen(
+        Effect.promise(() => source),
+        real.planBuild(...args)
+      ),
+    buildArtifact: (...args: Parameters<typeof real.buildArtifact>) =>
+      Effect.andThen(
+        Effect.promise(() => source),
+        real.buildArtifact(...args)
+      )
+  }
+  return step === undefined ? waiting : around(waiting, step as StepName, when as When, die)
+}
+const options = { between, ...(databaseUrl === "" ? {} : { databaseUrl }) }
 
-Effect.runPromise(life.pipe(Effect.provide(testing(home, between)))).then(
+Effect.runPromise(life.pipe(Effect.provide(testing(home, options)))).then(
   (result) => {
     console.log(`REPORT ${JSON.stringify(result)}`)
     process.exit(0)

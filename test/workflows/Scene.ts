@@ -23,41 +23,47 @@ import {
 import { allScopes, Principal } from "@deploy-mcp/domain/model/Principal"
 import { NodeWorld } from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
-import { testing } from "@deploy-mcp/runtime/compositions/testing"
+import { type TestingOptions, testing } from "@deploy-mcp/runtime/compositions/testing"
 import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
 import type { Platform } from "@deploy-mcp/runtime/Platform"
 import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { RepositoryStore } from "@deploy-mcp/runtime/store/RepositoryStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
+import type { FreshDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import type { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { DeployService } from "@deploy-mcp/runtime/workflows/DeployService"
 import { Effect, Option, Schedule, Stream } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 
-export type Between = Parameters<typeof testing>[1]
+export type Between = TestingOptions["between"]
 
 export const web = ServiceName.make("web")
 export const main = defaultBranch
 const repo = RepositoryName.make("web")
 
 /** Runs `test` against a control plane of its own; `between` may stand around each step. */
-export const against = <A, E>(
-  test: Effect.Effect<
-    A,
-    E,
-    Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
-  >,
-  between?: Between
-) =>
-  Effect.gen(function* () {
-    const home = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-scene-"))),
-      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-    )
-    return yield* test.pipe(Effect.provide(testing(home, between)))
-  }).pipe(Effect.scoped)
+export const againstOn =
+  (fresh: FreshDatabase) =>
+  <A, E>(
+    test: Effect.Effect<
+      A,
+      E,
+      Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
+    >,
+    between?: Between
+  ) =>
+    Effect.gen(function* () {
+      const home = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-scene-"))),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+      )
+      const databaseUrl = yield* Effect.sync(fresh)
+      const options = between === undefined ? { databaseUrl } : { databaseUrl, between }
+      return yield* test.pipe(Effect.provide(testing(home, options)))
+    }).pipe(Effect.scoped)
+export type Against = ReturnType<typeof againstOn>
 
 /** The pieces a test needs, bound to a fresh owner. */
 export const scene = Effect.gen(function* () {

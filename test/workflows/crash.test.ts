@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { steps } from "./Boundary.ts"
 
@@ -15,41 +16,45 @@ interface Report {
   readonly steps: ReadonlyArray<string>
 }
 
-let home = ""
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), "deploy-mcp-crash-"))
-})
-afterEach(() => rmSync(home, { recursive: true, force: true }))
-
-const live = (...boundary: ReadonlyArray<string>) => {
-  const child = join(import.meta.dirname, "CrashChild.ts")
-  const life = spawnSync(process.execPath, [child, home, ...boundary], {
-    encoding: "utf8",
-    timeout: 50_000
+onEachDatabase((fresh) => {
+  let home = ""
+  let database = ""
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), "deploy-mcp-crash-"))
+    database = fresh() ?? ""
   })
-  const report = /^REPORT (.*)$/m.exec(life.stdout)?.[1]
-  return { ...life, report: report === undefined ? null : (JSON.parse(report) as Report) }
-}
+  afterEach(() => rmSync(home, { recursive: true, force: true }))
 
-describe("kill -9", () => {
-  it("is tried at every step that the journal of an undisturbed deployment holds", () => {
-    const { report, stderr } = live()
-    assert.isNotNull(report, stderr)
-    assert.sameMembers([...(report?.steps ?? [])], [...steps])
-  })
-
-  for (const step of steps) {
-    for (const when of ["before", "after"] as const) {
-      it(`${when} ${step}: the next life finishes it`, () => {
-        const killed = live(step, when)
-        assert.strictEqual(killed.signal, "SIGKILL", killed.stderr)
-        const { report, stderr } = live()
-        if (report === null) throw new Error(stderr)
-        assert.deepStrictEqual(report.statuses, ["live", "replaced"])
-        assert.deepStrictEqual(report.routes, report.live)
-        assert.deepStrictEqual(report.running, report.live)
-        assert.isTrue(report.builds.every((count) => count === 1))
-      })
-    }
+  const live = (...boundary: ReadonlyArray<string>) => {
+    const child = join(import.meta.dirname, "CrashChild.ts")
+    const life = spawnSync(process.execPath, [child, home, database, ...boundary], {
+      encoding: "utf8",
+      timeout: 50_000
+    })
+    const report = /^REPORT (.*)$/m.exec(life.stdout)?.[1]
+    return { ...life, report: report === undefined ? null : (JSON.parse(report) as Report) }
   }
+
+  describe("kill -9", () => {
+    it("is tried at every step that the journal of an undisturbed deployment holds", () => {
+      const { report, stderr } = live()
+      assert.isNotNull(report, stderr)
+      assert.sameMembers([...(report?.steps ?? [])], [...steps])
+    })
+
+    for (const step of steps) {
+      for (const when of ["before", "after"] as const) {
+        it(`${when} ${step}: the next life finishes it`, () => {
+          const killed = live(step, when)
+          assert.strictEqual(killed.signal, "SIGKILL", killed.stderr)
+          const { report, stderr } = live()
+          if (report === null) throw new Error(stderr)
+          assert.deepStrictEqual(report.statuses, ["live", "replaced"])
+          assert.deepStrictEqual(report.routes, report.live)
+          assert.deepStrictEqual(report.running, report.live)
+          assert.isTrue(report.builds.every((count) => count === 1))
+        })
+      }
+    }
+  })
 })

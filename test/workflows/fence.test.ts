@@ -6,79 +6,88 @@
 import { Failure } from "@deploy-mcp/domain/Failure"
 import type { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
+import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { DeploymentFailed } from "@deploy-mcp/runtime/workflows/DeploymentFailed"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
 import { around, type StepName, steps, type When } from "./Boundary.ts"
-import { against, type Scene, scene } from "./Scene.ts"
+import { type Against, againstOn, type Scene, scene } from "./Scene.ts"
 
 const failed = new DeploymentFailed({ failure: Failure.of("internal", "planted by a test") })
 
-describe("each boundary", () => {
-  for (const step of steps) {
-    for (const when of ["before", "after"] as const) {
-      const committed = step === "moveRoute" && when === "after"
+onEachDatabase((fresh) => {
+  const against = againstOn(fresh)
 
-      it.live(`a cancel ${when} ${step} ${committed ? "comes too late" : "takes it back"}`, () =>
-        disturb(
-          step,
-          when,
-          (id) =>
-            Effect.gen(function* () {
-              const coordinator = yield* Coordinator
-              const store = yield* DeploymentStore
-              // The cancel ends the step that this runs in, so it may not be waited for here.
-              yield* Effect.forkDetach(coordinator.cancel(id))
-              yield* Effect.repeat(store.byId(id), {
-                until: ({ status }) => status === "cancelled" || status === "committed"
-              })
-            }),
-          committed ? "live" : "cancelled"
+  describe("each boundary", () => {
+    for (const step of steps) {
+      for (const when of ["before", "after"] as const) {
+        const committed = step === "moveRoute" && when === "after"
+
+        it.live(`a cancel ${when} ${step} ${committed ? "comes too late" : "takes it back"}`, () =>
+          disturb(
+            against,
+            step,
+            when,
+            (id) =>
+              Effect.gen(function* () {
+                const coordinator = yield* Coordinator
+                const store = yield* DeploymentStore
+                // The cancel ends the step that this runs in, so it may not be waited for here.
+                yield* Effect.forkDetach(coordinator.cancel(id))
+                yield* Effect.repeat(store.byId(id), {
+                  until: ({ status }) => status === "cancelled" || status === "committed"
+                })
+              }),
+            committed ? "live" : "cancelled"
+          )
         )
-      )
 
-      it.live(`a failure ${when} ${step} ${committed ? "changes nothing" : "takes it back"}`, () =>
-        disturb(step, when, () => Effect.fail(failed), committed ? "live" : "failed")
-      )
+        it.live(
+          `a failure ${when} ${step} ${committed ? "changes nothing" : "takes it back"}`,
+          () =>
+            disturb(against, step, when, () => Effect.fail(failed), committed ? "live" : "failed")
+        )
+      }
     }
-  }
-})
+  })
 
-describe("200 deployments with cancels swept over their length", () => {
-  it.live(
-    "are live or leave the old release: none is mixed",
-    () =>
-      against(
-        Effect.gen(function* () {
-          const it = yield* scene
-          const coordinator = yield* Coordinator
-          it.commit({ page: "0" })
-          yield* it.create()
-          yield* it.settled()
-          const length = yield* lengthOf(it)
-          const seen = new Map<string, number>()
-          for (let turn = 1; turn <= 200; turn++) {
-            it.commit({ page: `${turn}` })
-            const queued = yield* it.redeploy()
-            const { id } = yield* it.row(queued.number)
-            yield* Effect.sleep((length * 1.2 * turn) / 200)
-            const cancelled = yield* coordinator.cancel(id)
-            const ended = yield* it.settled(undefined, queued.number)
-            assert.strictEqual(ended.status, cancelled ? "cancelled" : "live", `turn ${turn}`)
-            seen.set(ended.status, (seen.get(ended.status) ?? 0) + 1)
-            yield* agreement(it)
-          }
-          assert.isAbove(seen.get("cancelled") ?? 0, 20)
-          assert.isAbove(seen.get("live") ?? 0, 5)
-        })
-      ),
-    120_000
-  )
+  describe("200 deployments with cancels swept over their length", () => {
+    it.live(
+      "are live or leave the old release: none is mixed",
+      () =>
+        against(
+          Effect.gen(function* () {
+            const it = yield* scene
+            const coordinator = yield* Coordinator
+            it.commit({ page: "0" })
+            yield* it.create()
+            yield* it.settled()
+            const length = yield* lengthOf(it)
+            const seen = new Map<string, number>()
+            for (let turn = 1; turn <= 200; turn++) {
+              it.commit({ page: `${turn}` })
+              const queued = yield* it.redeploy()
+              const { id } = yield* it.row(queued.number)
+              yield* Effect.sleep((length * 1.2 * turn) / 200)
+              const cancelled = yield* coordinator.cancel(id)
+              const ended = yield* it.settled(undefined, queued.number)
+              assert.strictEqual(ended.status, cancelled ? "cancelled" : "live", `turn ${turn}`)
+              seen.set(ended.status, (seen.get(ended.status) ?? 0) + 1)
+              yield* agreement(it)
+            }
+            assert.isAbove(seen.get("cancelled") ?? 0, 20)
+            assert.isAbove(seen.get("live") ?? 0, 5)
+          })
+        ),
+      120_000
+    )
+  })
 })
 
 /** A first release goes live; then something happens at one boundary of the second deployment. */
 const disturb = (
+  against: Against,
   step: StepName,
   when: When,
   event: (id: DeploymentId) => Effect.Effect<void, DeploymentFailed, Coordinator | DeploymentStore>,

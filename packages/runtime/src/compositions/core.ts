@@ -23,6 +23,7 @@ import type { Platform } from "../Platform.ts"
 import * as Publisher from "../Publisher.ts"
 import { AccountStore } from "../store/AccountStore.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
+import * as EngineDatabase from "../store/EngineDatabase.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import * as Migrations from "../store/Migrations.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
@@ -46,7 +47,7 @@ const engine = ClusterWorkflowEngine.layer.pipe(
       }
     })
   ),
-  Layer.provide(NodeCrypto.layerDigest)
+  Layer.provide(Layer.merge(NodeCrypto.layerDigest, EngineDatabase.layer))
 )
 
 const stores = Layer.mergeAll(

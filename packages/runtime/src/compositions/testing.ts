@@ -5,16 +5,24 @@ import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
 import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
 import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { Platform } from "../Platform.ts"
+import * as Postgres from "../store/Postgres.ts"
 import * as Sqlite from "../store/Sqlite.ts"
 import { DeploySteps, layer as realSteps } from "../workflows/DeploySteps.ts"
 import { core } from "./core.ts"
 
-/** `between` may put itself around each step; `home` is a folder that the test removes. */
+export interface TestingOptions {
+  /** May put itself around each step. */
+  readonly between?: (steps: DeploySteps["Service"]) => DeploySteps["Service"]
+  /** A Postgres database of its own; SQLite in the home without it. */
+  readonly databaseUrl?: string | undefined
+}
+
+/** `home` is a folder that the test removes. */
 export const testing = (
   home: string,
-  between: (steps: DeploySteps["Service"]) => DeploySteps["Service"] = (steps) => steps
+  { between = (steps) => steps, databaseUrl }: TestingOptions = {}
 ) => {
   const platform = Layer.succeed(Platform, {
     home,
@@ -40,7 +48,9 @@ export const testing = (
     BuildMemory.layer(join(home, "artifacts")),
     DeployMemory.layer,
     vault,
-    Sqlite.layer(join(home, "deploy-mcp.db"))
+    databaseUrl === undefined
+      ? Sqlite.layer(join(home, "deploy-mcp.db"))
+      : Layer.orDie(Postgres.layer(Redacted.make(databaseUrl)))
   )
   const steps = Layer.effect(DeploySteps, Effect.map(DeploySteps, between)).pipe(
     Layer.provide(realSteps)

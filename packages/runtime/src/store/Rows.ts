@@ -7,6 +7,10 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 
 type Statement = Effect.Effect<ReadonlyArray<unknown>, SqlError>
 
+/** Columns are snake_case in SQL and camelCase in rows. */
+export const toCamel = (column: string): string =>
+  column.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
 /** All rows, decoded. */
 export const all =
   <S extends Schema.Codec<unknown, unknown>>(schema: S) =>

@@ -9,10 +9,8 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
+import { toCamel } from "./Rows.ts"
 
-/** Columns are snake_case in SQL and camelCase in rows. */
-const toCamel = (name: string) =>
-  name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const transformRows = Statement.defaultTransforms(toCamel, false).array
 
 export const layer = (file: string): Layer.Layer<SqlClient.SqlClient> =>

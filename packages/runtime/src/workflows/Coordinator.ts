@@ -8,10 +8,10 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
-import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { DeployService } from "./DeployService.ts"
+import { DeploySteps } from "./DeploySteps.ts"
 
 export class Coordinator extends Context.Service<
   Coordinator,
@@ -30,14 +30,13 @@ const make = Effect.gen(function* () {
   const engine = yield* WorkflowEngine
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
-  const publisher = yield* Publisher
+  const steps = yield* DeploySteps
   const events = yield* DeploymentEvents
 
   /** The library arms a compensation by its step's result, so a step that was cut off is undone here. */
   const stop = Effect.fnUntraced(function* (deployment: DeploymentId) {
     yield* engine.interruptUnsafe(DeployService, deployment)
-    const stage = yield* releases.discard(deployment)
-    if (stage !== null) yield* publisher.publish(stage)
+    yield* steps.discardRelease(deployment)
   })
 
   const wake = Effect.fn("Coordinator.wake")(function* (stage: StageId) {

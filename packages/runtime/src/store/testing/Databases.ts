@@ -1,0 +1,26 @@
+/** Runs a file's tests on SQLite, and on Postgres where it is installed. */
+import { afterAll, beforeAll, describe, it } from "vitest"
+import { hasPostgres, type PostgresServer, startPostgres } from "./PostgresServer.ts"
+
+/** Gives each test an empty database; undefined stands for the home's own SQLite. */
+export type FreshDatabase = () => string | undefined
+
+export const onEachDatabase = (tests: (fresh: FreshDatabase) => void) => {
+  describe("on SQLite", () => tests(() => undefined))
+  onPostgres(tests)
+}
+
+/** Those of Postgres alone: its server runs from before the first test until after the last one. */
+export const onPostgres = (tests: (fresh: () => string) => void) =>
+  describe("on Postgres", () => {
+    if (!hasPostgres) return it.skip("is not installed here")
+    let server: PostgresServer | undefined
+    beforeAll(async () => {
+      server = await startPostgres()
+    })
+    afterAll(() => server?.stop())
+    tests(() => {
+      if (server === undefined) throw new Error("Postgres was not started")
+      return server.database()
+    })
+  })
