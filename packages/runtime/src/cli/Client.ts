@@ -30,6 +30,14 @@ export interface Address {
   readonly port: number
 }
 
+export interface AgentsMessage {
+  /** One message of the protocol; null ends the session that the headers name. */
+  readonly body: string | null
+  readonly headers: Readonly<Record<string, string>>
+  /** Which tools, comma-separated; undefined for the default. */
+  readonly toolsets: string | undefined
+}
+
 export class Client extends Context.Service<
   Client,
   {
@@ -42,6 +50,10 @@ export class Client extends Context.Service<
       readonly project: string | undefined
       readonly tail: number
     }) => Stream.Stream<LogLineView, CommandError>
+    /** One message to the agents' door; the answer's body comes as it is made. */
+    readonly toAgentsDoor: (
+      message: AgentsMessage
+    ) => Effect.Effect<HttpClientResponse.HttpClientResponse, CommandError>
     /** Whether a platform answers there. */
     readonly isUp: Effect.Effect<boolean>
     /** Whether it can do everything already. */
@@ -96,6 +108,20 @@ export const make = Effect.fn("Client.make")(function* (
     address,
     isUp,
     isReady: probe("/readyz"),
+    toAgentsDoor: ({ body, headers, toolsets }) =>
+      (body === null
+        ? HttpClientRequest.delete(`${base}/mcp`)
+        : HttpClientRequest.post(`${base}/mcp`).pipe(
+            HttpClientRequest.bodyText(body, "application/json")
+          )
+      ).pipe(
+        HttpClientRequest.setUrlParams(toolsets === undefined ? {} : { toolsets }),
+        HttpClientRequest.setHeaders({
+          ...headers,
+          accept: "application/json, text/event-stream"
+        }),
+        send
+      ),
     call: (call, input) =>
       HttpClientRequest.post(`${base}/api/v1/${call.tool}`).pipe(
         HttpClientRequest.bodyJsonUnsafe(input),

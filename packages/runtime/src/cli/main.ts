@@ -12,6 +12,7 @@ import { deploy } from "./Deploy.ts"
 import { doctor } from "./Doctor.ts"
 import { keys } from "./Keys.ts"
 import { logs } from "./Logs.ts"
+import { mcp } from "./Mcp.ts"
 import { failureLines } from "./Output.ts"
 import { root } from "./Root.ts"
 import { services } from "./Services.ts"
@@ -39,7 +40,7 @@ const platform = Client.layer.pipe(
 process.stdout.on("error", () => process.exit(0))
 
 root.pipe(
-  Command.withSubcommands([up, demo, deploy, services, logs, keys, doctor]),
+  Command.withSubcommands([up, demo, deploy, services, logs, keys, mcp, doctor]),
   Command.run({ version }),
   Effect.provide(platform),
   Effect.tapError((error) =>

@@ -41,9 +41,9 @@ export const startDoors = async (mcp: Partial<McpOptions> = {}): Promise<Doors> 
   }
 }
 
-/** Polls until `condition` holds; fails after five seconds. */
+/** Polls until `condition` holds; fails after fifteen seconds. */
 export const eventually = async (what: string, condition: () => boolean): Promise<void> => {
-  const deadline = performance.now() + 5000
+  const deadline = performance.now() + 15_000
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
