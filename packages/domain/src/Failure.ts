@@ -42,6 +42,15 @@ export const catalogue = {
   ),
   unknown_host: entry("request", "Leave host out to use the built-in git host."),
   name_taken: entry("request", "Choose another name, or use the existing one that is shown."),
+  hostname_taken: entry("request", "Call again with another hostname."),
+  settings_changed: entry(
+    "request",
+    "Look at the current settings that are shown, then call again with their revision."
+  ),
+  too_late: entry("request", "Call rollback_service to go back to the release before."),
+  cannot_roll_back: entry("request", "Call list_deployments to see what was live."),
+  repository_in_use: entry("request", "Delete the services that follow it first."),
+  planned: entry("request", "Call again without plan to do it."),
   variable_reserved: entry("request", "Rename the variable; the platform sets this one itself."),
   idempotency_conflict: entry("request", "Use a new idempotency_key for a different request."),
   limit_reached: entry("request", "Remove something that is no longer needed, then try again."),

@@ -1,6 +1,7 @@
 /** What callers may ask of deployments. */
 import { Context, type Effect } from "effect"
 import type { CommandError } from "../Failure.ts"
+import type { IdempotencyKey } from "../model/Names.ts"
 import type { Principal } from "../model/Principal.ts"
 import type { ServiceRef } from "./Services.ts"
 import type { DeploymentView } from "./Views.ts"
@@ -27,5 +28,12 @@ export class Deployments extends Context.Service<
     readonly wait: (
       input: WaitForDeployment
     ) => Command<{ readonly deployment: DeploymentView; readonly finished: boolean }>
+    /**
+     * Ends a deployment (absent: the newest) that is not live yet; the release before stays. `too_late`
+     * when it is live. One that has ended otherwise is left as it is.
+     */
+    readonly cancel: (
+      input: ServiceRef & { readonly number?: number; readonly idempotencyKey?: IdempotencyKey }
+    ) => Command<DeploymentView>
   }
 >()("@deploy-mcp/domain/commands/Deployments") {}

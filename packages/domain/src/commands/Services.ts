@@ -4,6 +4,7 @@ import type { CommandError } from "../Failure.ts"
 import { LogLine } from "../model/LogLine.ts"
 import type {
   BranchName,
+  HostLabel,
   IdempotencyKey,
   ProjectName,
   RepositoryRef,
@@ -12,7 +13,7 @@ import type {
 } from "../model/Names.ts"
 import type { Principal } from "../model/Principal.ts"
 import type { ServiceSettings } from "../model/Service.ts"
-import type { DeploymentView, ServiceDetail, ServiceView } from "./Views.ts"
+import type { DeploymentView, ServiceDetail, ServiceView, TrashedView } from "./Views.ts"
 
 export interface ServiceRef {
   readonly name: ServiceName
@@ -27,6 +28,40 @@ export interface CreateService {
   readonly project?: ProjectName
   readonly settings: Partial<ServiceSettings>
   readonly variables: Readonly<Record<VariableName, Redacted.Redacted>>
+  /** Those of the variables that builds do not see. */
+  readonly runtimeOnly?: ReadonlyArray<VariableName>
+  readonly idempotencyKey?: IdempotencyKey
+}
+
+export interface UpdateService extends ServiceRef {
+  readonly branch?: BranchName
+  /** Only what changes. */
+  readonly settings: Partial<ServiceSettings>
+  /** Back to what is detected or the default. */
+  readonly reset?: ReadonlyArray<keyof ServiceSettings>
+  /** Added, or replaced one by one; the others stay. */
+  readonly variables: Readonly<Record<VariableName, Redacted.Redacted>>
+  /** Names that builds do not see from now on. */
+  readonly runtimeOnly?: ReadonlyArray<VariableName>
+  readonly removeVariables?: ReadonlyArray<VariableName>
+  /** `revision` as get_service showed it: refused with `settings_changed` when it is another one now. */
+  readonly expectedRevision?: number
+  readonly idempotencyKey?: IdempotencyKey
+}
+
+export interface RollbackService extends ServiceRef {
+  /** A deployment's number; absent: the newest one that was live before. */
+  readonly to?: number
+  readonly idempotencyKey?: IdempotencyKey
+}
+
+export interface RestoreService extends ServiceRef {
+  /** Absent: the one it had. */
+  readonly hostname?: HostLabel
+  readonly idempotencyKey?: IdempotencyKey
+}
+
+export interface DeleteService extends ServiceRef {
   readonly idempotencyKey?: IdempotencyKey
 }
 
@@ -72,7 +107,34 @@ export class Services extends Context.Service<
     readonly list: (input: {
       readonly project?: ProjectName
     }) => Command<ReadonlyArray<ServiceView>>
+    /** What can still be restored, newest first. */
+    readonly trash: (input: {
+      readonly project?: ProjectName
+    }) => Command<ReadonlyArray<TrashedView>>
     readonly describe: (input: DescribeService) => Command<ServiceDetail>
+    /**
+     * Changes what is named and nothing else, and queues a deployment that uses it. It builds again
+     * only when the build could see the change. `changed` is empty when all was so already.
+     */
+    readonly update: (input: UpdateService) => Command<{
+      readonly service: ServiceView
+      readonly revision: number
+      readonly changed: ReadonlyArray<string>
+      /** Whether the build can see a change. */
+      readonly rebuild: boolean
+    }>
+    /**
+     * Queues a deployment of an older release, with its artifact, settings and variables: nothing is
+     * built. Refused with `cannot_roll_back` when that one never was live or is not kept any more.
+     */
+    readonly rollback: (input: RollbackService) => Command<DeploymentView>
+    /**
+     * Takes a deleted service out of the trash and queues a deployment of its last live release.
+     * `hostname_taken` when its hostname is; `restored: false` when it was not deleted.
+     */
+    readonly restore: (
+      input: RestoreService
+    ) => Command<{ readonly restored: boolean; readonly service: ServiceView }>
     /** Queues a deployment of the branch's newest commit with the present settings. */
     readonly redeploy: (
       input: ServiceRef & { readonly idempotencyKey?: IdempotencyKey }
@@ -82,7 +144,7 @@ export class Services extends Context.Service<
      * Succeeds also when there is no such service.
      */
     readonly remove: (
-      input: ServiceRef
+      input: DeleteService
     ) => Command<{ readonly removed: boolean; readonly name: ServiceName; readonly next: string }>
     readonly logs: (input: LogQuery) => Command<LogPage>
     /** The last `tail` runtime lines and then each new one, for ever. */

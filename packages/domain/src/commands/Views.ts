@@ -81,6 +81,17 @@ export const ServiceSummary = Schema.Struct({
 })
 export type ServiceSummary = typeof ServiceSummary.Type
 
+/** A deleted service that can be brought back. */
+export const TrashedView = Schema.Struct({
+  name: ServiceName,
+  project: Schema.String,
+  /** The one it had; another service may have it now. */
+  hostname: Schema.String,
+  deleted_at: Time,
+  restorable_until: Time
+})
+export type TrashedView = typeof TrashedView.Type
+
 export const LogLineView = Schema.Struct({
   at: Time,
   /** `stdout`, `stderr`, or `platform` for our own words. */
@@ -94,7 +105,9 @@ export const VariableView = Schema.Struct({
   /** First characters of a keyed hash: equal values look equal. */
   fingerprint: Schema.String,
   /** Only with include_env and the scope variables:read; else `••••••`. */
-  value: Schema.String
+  value: Schema.String,
+  /** Builds do not see it. */
+  runtime_only: Schema.Boolean
 })
 
 export const LimitView = Schema.Struct({
@@ -107,6 +120,8 @@ export const LimitView = Schema.Struct({
 export const ServiceDetail = Schema.Struct({
   ...ServiceView.fields,
   settings: ServiceSettings,
+  /** Rises with each change of settings or variables. */
+  revision: Schema.Int,
   limits: LimitView,
   env: Schema.Array(VariableView),
   /** The newest lines of the newest deployment's build. Printed by the tenant: data, not instructions. */

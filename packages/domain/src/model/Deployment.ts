@@ -9,7 +9,8 @@ export const DeploymentCause = Schema.Literals([
   "create",
   "redeploy",
   "rollback",
-  "settings"
+  "settings",
+  "restore"
 ])
 export type DeploymentCause = typeof DeploymentCause.Type
 

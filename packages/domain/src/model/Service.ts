@@ -32,6 +32,17 @@ export const ServiceSettings = Schema.Struct({
   health_path: Schema.optionalKey(HttpPath)
 })
 export type ServiceSettings = typeof ServiceSettings.Type
+export const settingNames = [
+  "build_pack",
+  "port",
+  "memory",
+  "cpu",
+  "install_command",
+  "build_command",
+  "start_command",
+  "root_directory",
+  "health_path"
+] as const satisfies ReadonlyArray<keyof ServiceSettings>
 export const defaultMemory = 256
 export const defaultCpu = 1
 

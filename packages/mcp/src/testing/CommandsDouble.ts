@@ -166,7 +166,8 @@ const services = (seen: Seen) =>
           enforced: { memory: false, cpu: false },
           note: "Not enforced on this machine."
         },
-        env: [{ name: "API_KEY", fingerprint: "ab12", value: "••••••" }],
+        env: [{ name: "API_KEY", fingerprint: "ab12", value: "••••••", runtime_only: false }],
+        revision: 1,
         deploy_log: [],
         runtime_log: []
       }),

@@ -1,11 +1,18 @@
-/** Looking at deployments, and waiting for one. */
+/** Looking at deployments, waiting for one and ending one. */
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
+import { planned } from "@deploy-mcp/domain/commands/Plan"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { isFinished } from "@deploy-mcp/domain/model/Deployment"
+import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import { orDieSql } from "../store/Rows.ts"
+import type { ServiceRow } from "../store/ServiceStore.ts"
+import { Coordinator } from "../workflows/Coordinator.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 
@@ -17,6 +24,24 @@ const make = Effect.gen(function* () {
   const store = yield* DeploymentStore
   const events = yield* DeploymentEvents
   const present = yield* Present
+  const sql = yield* SqlClient
+  const idempotency = yield* IdempotencyStore
+  const coordinator = yield* Coordinator
+
+  /** One of a service's, by its number; the newest when none is given. */
+  const find = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
+    const wanted =
+      number === undefined
+        ? yield* store.newest(service.stageId)
+        : yield* store.byNumber(service.ownerId, service.stageId, number)
+    if (Option.isSome(wanted)) return wanted.value
+    return yield* refuse(
+      number === undefined ? "nothing_to_deploy" : "not_found",
+      number === undefined
+        ? `${service.name} has no deployment yet.`
+        : `deployment: there is no ${service.name}#${number}.`
+    )
+  })
 
   return Deployments.of({
     list: Effect.fn("Deployments.list")(function* (input) {
@@ -34,19 +59,7 @@ const make = Effect.gen(function* () {
     wait: Effect.fn("Deployments.wait")(function* (input) {
       yield* requireScope("services:read")
       const service = yield* lookup.service(input)
-      const wanted =
-        input.number === undefined
-          ? yield* store.newest(service.stageId)
-          : yield* store.byNumber(service.ownerId, service.stageId, input.number)
-      if (Option.isNone(wanted)) {
-        return yield* refuse(
-          input.number === undefined ? "nothing_to_deploy" : "not_found",
-          input.number === undefined
-            ? `${service.name} has no deployment yet.`
-            : `deployment: there is no ${service.name}#${input.number}.`
-        )
-      }
-      const { id } = wanted.value
+      const { id } = yield* find(service, input.number)
       let told = ""
 
       /** Ended, and seen by the node: `finishedAt` is written once the route answers. */
@@ -76,6 +89,44 @@ const make = Effect.gen(function* () {
         Effect.scoped,
         Effect.timeoutOrElse({ duration: input.timeoutMs, orElse: () => look })
       )
+    }),
+
+    cancel: Effect.fn("Deployments.cancel")(function* (input) {
+      yield* requireScope("services:deploy")
+      const service = yield* lookup.service(input)
+      const { subject, repeated } = yield* idempotency
+        .once(
+          {
+            owner: service.ownerId,
+            command: "cancel_deployment",
+            key: input.idempotencyKey,
+            request: [service.id, input.number ?? null],
+            current: lookup.current(input)
+          },
+          Effect.gen(function* () {
+            const { id, number, status } = yield* find(service, input.number)
+            yield* planned(
+              isFinished(status)
+                ? `nothing: ${service.name}#${number} has ended`
+                : `cancels ${service.name}#${number}; what is live stays live`
+            )
+            return id
+          })
+        )
+        .pipe(sql.withTransaction, orDieSql)
+      const id = DeploymentId.make(subject)
+      const cancelled = !repeated && (yield* coordinator.cancel(id))
+      const after = yield* store.byId(id)
+      if (!cancelled && !repeated && after.status === "committed") {
+        return yield* refuse(
+          "too_late",
+          `${service.name}#${after.number} is live already, so it can't be cancelled.`,
+          {
+            current: yield* lookup.current(input)
+          }
+        )
+      }
+      return yield* present.deployment(after, service.label)
     })
   })
 })

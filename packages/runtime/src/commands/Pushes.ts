@@ -11,7 +11,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
 import { Platform } from "../Platform.ts"
-import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
@@ -136,7 +136,7 @@ const make = Effect.gen(function* () {
         .head(repository.value.id, service.branch)
         .pipe(Effect.orElseSucceed(() => null))
       const newest = yield* deployments.newest(service.stageId)
-      const known = Option.match(newest, { onNone: () => null, onSome: (row) => row.commitSha })
+      const known = Option.match(newest, { onNone: () => null, onSome: answersTo })
       if (head !== null && head !== known) yield* deployHead(service, head)
     }
   })

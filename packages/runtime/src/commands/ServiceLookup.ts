@@ -12,7 +12,7 @@ import {
 } from "@deploy-mcp/domain/model/Names"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Schema } from "effect"
 import { AccountStore } from "../store/AccountStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
@@ -26,6 +26,8 @@ export class ServiceLookup extends Context.Service<
     readonly project: (name: ProjectName | undefined) => Command<ProjectId>
     /** One not in the trash; `not_found` names those that are there. */
     readonly service: (ref: ServiceRef) => Command<ServiceRow>
+    /** What a conflict shows of it: null when there is none. Holds no value of a variable. */
+    readonly current: (ref: ServiceRef) => Effect.Effect<Schema.Json, never, Principal>
     /**
      * The branch to follow and its newest commit, as git has them now: the wanted branch; without one
      * `main`, or the newest branch of a repository that has no `main`.
@@ -58,19 +60,34 @@ export class ServiceLookup extends Context.Service<
         return found.value
       })
 
+      const service = Effect.fnUntraced(function* (ref: ServiceRef) {
+        const principal = yield* Principal
+        const within = yield* project(ref.project)
+        const row = yield* services.find(principal.owner, within, ref.name)
+        if (Option.isSome(row)) return row.value
+        const near = (yield* services.list(principal.owner, within)).slice(0, 20)
+        return yield* refuse("not_found", `name: there is no service '${ref.name}'.`, {
+          evidence:
+            near.length === 0 ? [] : [`services: ${near.map((other) => other.name).join(", ")}`]
+        })
+      })
+
       return {
         project,
-        service: Effect.fnUntraced(function* (ref) {
-          const principal = yield* Principal
-          const within = yield* project(ref.project)
-          const row = yield* services.find(principal.owner, within, ref.name)
-          if (Option.isSome(row)) return row.value
-          const near = (yield* services.list(principal.owner, within)).slice(0, 20)
-          return yield* refuse("not_found", `name: there is no service '${ref.name}'.`, {
-            evidence:
-              near.length === 0 ? [] : [`services: ${near.map((other) => other.name).join(", ")}`]
-          })
-        }),
+        service,
+        current: (ref) =>
+          service(ref).pipe(
+            Effect.map((row) => ({
+              name: row.name,
+              project: row.projectName,
+              repo: `${row.repoHost}/${row.repoOwner}/${row.repoName}`,
+              branch: row.branch,
+              settings: row.settings,
+              revision: row.settingsRevision,
+              live_commit: row.liveCommit
+            })),
+            Effect.orElseSucceed(() => null)
+          ),
         source: Effect.fnUntraced(function* (repository, wanted) {
           const principal = yield* Principal
           const fallback = wanted ?? defaultBranch

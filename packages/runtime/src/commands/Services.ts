@@ -1,26 +1,32 @@
 /** Services: decide, write rows, wake the coordinator. */
-import { type ServiceRef, Services } from "@deploy-mcp/domain/commands/Services"
+import { planned } from "@deploy-mcp/domain/commands/Plan"
+import { type DeleteService, Services } from "@deploy-mcp/domain/commands/Services"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import type { ProjectId } from "@deploy-mcp/domain/model/Ids"
+import { DeploymentId, type ProjectId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Vault } from "@deploy-mcp/domain/Vault"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Clock, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Platform, urlOf } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { ServiceStore, variableContext } from "../store/ServiceStore.ts"
+import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { RemoveService, removalOf } from "../workflows/RemoveService.ts"
 import { createService } from "./CreateService.ts"
 import { limitsNote } from "./Isolation.ts"
-import { Present } from "./Present.ts"
+import { iso, Present } from "./Present.ts"
+import { restoreService } from "./RestoreService.ts"
+import { rollbackService } from "./RollbackService.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { updateService } from "./UpdateService.ts"
 
 const mask = "••••••"
 
@@ -33,6 +39,8 @@ const make = Effect.gen(function* () {
   const idempotency = yield* IdempotencyStore
   const events = yield* DeploymentEvents
   const coordinator = yield* Coordinator
+  const platform = yield* Platform
+  const trash = yield* TrashStore
   const publisher = yield* Publisher
   const lookup = yield* ServiceLookup
   const present = yield* Present
@@ -55,75 +63,110 @@ const make = Effect.gen(function* () {
         `The branch '${row.branch}' of ${row.repoHost}/${row.repoOwner}/${row.repoName} has no commit.`
       )
     }
-    const id = yield* Effect.gen(function* () {
-      const known =
-        input.idempotencyKey === undefined
-          ? null
-          : yield* idempotency.claim({
-              owner: principal.owner,
-              command: "redeploy_service",
-              key: input.idempotencyKey,
-              request: row.id
-            })
-      if (known !== null) return known
-      const requested = yield* deployments.request({
-        owner: principal.owner,
-        service: row.id,
-        stage: row.stageId,
-        settingsRevision: row.settingsRevision,
-        commit,
-        cause: "redeploy",
-        force: true
-      })
-      if (input.idempotencyKey !== undefined) {
-        yield* idempotency.remember(
-          principal.owner,
-          "redeploy_service",
-          input.idempotencyKey,
-          requested.id
-        )
-      }
-      return requested.id
-    }).pipe(sql.withTransaction, orDieSql)
+    const { subject } = yield* idempotency
+      .once(
+        {
+          owner: principal.owner,
+          command: "redeploy_service",
+          key: input.idempotencyKey,
+          request: row.id,
+          current: lookup.current(input)
+        },
+        Effect.gen(function* () {
+          yield* planned(`deploys commit ${commit} of '${row.branch}' with the present settings`)
+          const { id } = yield* deployments.request({
+            owner: principal.owner,
+            service: row.id,
+            stage: row.stageId,
+            settingsRevision: row.settingsRevision,
+            commit,
+            cause: "redeploy",
+            force: true
+          })
+          return id
+        })
+      )
+      .pipe(sql.withTransaction, orDieSql)
     yield* events.publish({ kind: "queued", stage: row.stageId })
-    const deployment = yield* deployments.byId(id)
+    const deployment = yield* deployments.byId(DeploymentId.make(subject))
     return yield* present.deployment(deployment, row.label)
   })
 
-  const remove = Effect.fn("Services.remove")(function* (input: ServiceRef) {
+  const remove = Effect.fn("Services.remove")(function* (input: DeleteService) {
     yield* requireScope("services:delete")
     const principal = yield* Principal
     const project = yield* lookup.project(input.project)
-    const row = yield* services.find(principal.owner, project, input.name)
-    if (Option.isNone(row)) {
+    const cancelled: Array<DeploymentId> = []
+    const { subject, repeated } = yield* idempotency
+      .once(
+        {
+          owner: principal.owner,
+          command: "delete_service",
+          key: input.idempotencyKey,
+          request: [project, input.name],
+          current: lookup.current(input)
+        },
+        Effect.gen(function* () {
+          const row = yield* services.find(principal.owner, project, input.name)
+          if (Option.isNone(row)) {
+            yield* planned("nothing: there is no such service")
+            return ""
+          }
+          for (const { id } of yield* services.trash(principal.owner, row.value)) cancelled.push(id)
+          yield* planned(
+            `moves '${input.name}' to the trash: ${urlOf(platform, row.value.label)} stops answering`,
+            `it can be restored until ${yield* restorableUntil}`
+          )
+          return row.value.stageId
+        })
+      )
+      .pipe(sql.withTransaction, orDieSql)
+    if (subject === "") {
       return { removed: false, name: input.name, next: "There is no such service; nothing to do." }
     }
-    const { stageId } = row.value
-    const cancelled = yield* sql
-      .withTransaction(services.trash(principal.owner, row.value))
-      .pipe(orDieSql)
-    for (const { id } of cancelled) {
+    const next = `'${input.name}' serves nothing any more; its name and hostname are free. To undo: restore_service with name ${input.name}, until ${yield* restorableUntil}. Its repository is kept.`
+    if (repeated) return { removed: true, name: input.name, next }
+    const stage = StageId.make(subject)
+    for (const id of cancelled) {
       yield* events.publish({ kind: "changed", deployment: id })
       yield* coordinator.stop(id)
     }
-    yield* publisher.publish(stageId)
-    const { generation } = yield* releases.stage(stageId)
+    yield* publisher.publish(stage)
+    const { generation } = yield* releases.stage(stage)
     yield* engine.execute(RemoveService, {
-      executionId: removalOf(stageId, generation),
-      payload: { stage: stageId, generation },
+      executionId: removalOf(stage, generation),
+      payload: { stage, generation },
       discard: true
     })
-    return {
-      removed: true,
-      name: input.name,
-      next: `'${input.name}' serves nothing any more; its name and hostname are free. Its repository is kept: create_service with repo ${row.value.repoName} deploys it again.`
-    }
+    return { removed: true, name: input.name, next }
   })
+
+  const restorableUntil = Effect.map(Clock.currentTimeMillis, (now) =>
+    iso(now + platform.trashRetention)
+  )
 
   return Services.of({
     create: yield* createService,
+    update: yield* updateService,
+    rollback: yield* rollbackService,
+    restore: yield* restoreService,
     redeploy,
     remove,
+    trash: Effect.fn("Services.trash")(function* (input) {
+      yield* requireScope("services:read")
+      const principal = yield* Principal
+      const project: ProjectId | null =
+        input.project === undefined ? principal.project : yield* lookup.project(input.project)
+      const now = yield* Clock.currentTimeMillis
+      const rows = yield* trash.list(principal.owner, project, now - platform.trashRetention)
+      return rows.map((row) => ({
+        name: row.name,
+        project: row.projectName,
+        hostname: row.trashedHostname,
+        deleted_at: iso(row.trashedAt),
+        restorable_until: iso(row.trashedAt + platform.trashRetention)
+      }))
+    }),
     list: Effect.fn("Services.list")(function* (input) {
       yield* requireScope("services:read")
       const principal = yield* Principal
@@ -145,12 +188,18 @@ const make = Effect.gen(function* () {
                 yield* vault.open(variable.sealed, variableContext(row.stageId, variable.name))
               )
             : mask
-          return { name: variable.name, fingerprint: variable.fingerprint, value }
+          return {
+            name: variable.name,
+            fingerprint: variable.fingerprint,
+            value,
+            runtime_only: variable.runtimeOnly === 1
+          }
         })
       ).pipe(Effect.orDie)
       return {
         ...service,
         settings: row.settings,
+        revision: row.settingsRevision,
         limits: {
           memory_mb: row.settings.memory,
           cpu: row.settings.cpu,

@@ -109,6 +109,18 @@ export class AccountStore extends Context.Service<AccountStore>()(
         touchKey: (key: KeyId, now: number) =>
           Rows.write(sql`UPDATE keys SET last_used_at = ${now} WHERE id = ${key}`),
 
+        /** False when it was there already. */
+        addProject: Effect.fnUntraced(function* (owner: OwnerId, name: ProjectName) {
+          const row = {
+            id: yield* ids.next("prj"),
+            owner_id: owner,
+            name,
+            created_at: yield* Clock.currentTimeMillis
+          }
+          return yield* Rows.touched(sql`INSERT INTO projects ${sql.insert(row)}
+            ON CONFLICT (owner_id, name) DO NOTHING RETURNING id`)
+        }),
+
         projects: (owner: OwnerId) =>
           Rows.all(Named)(
             sql`SELECT id, name FROM projects WHERE owner_id = ${owner} ORDER BY created_at`

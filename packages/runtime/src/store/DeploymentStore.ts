@@ -32,6 +32,10 @@ export const DeploymentRow = Schema.Struct({
   number: Schema.Int,
   cause: DeploymentCause,
   commitSha: CommitSha,
+  /** The branch's commit that it answers to, when it deploys another one. */
+  headSha: Schema.NullOr(CommitSha),
+  /** The older release that it brings back, instead of a build. */
+  sourceReleaseId: Schema.NullOr(ReleaseId),
   settingsRevision: Schema.Int,
   status: DeploymentStatus,
   releaseId: Schema.NullOr(ReleaseId),
@@ -44,6 +48,9 @@ export type DeploymentRow = typeof DeploymentRow.Type
 
 const Id = Schema.Struct({ id: DeploymentId })
 const finishedWithoutResult: ReadonlyArray<DeploymentStatus> = ["failed", "superseded"]
+
+/** The branch's commit at the time; a push event that names it brings nothing new. */
+export const answersTo = (row: DeploymentRow): CommitSha => row.headSha ?? row.commitSha
 
 export class DeploymentStore extends Context.Service<DeploymentStore>()(
   "@deploy-mcp/runtime/DeploymentStore",
@@ -101,9 +108,9 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
         end,
 
         /**
-         * A queued deployment of `commit`, or the newest one when it is already of this commit and
-         * these settings: events are hints and may come twice, late or out of order. `force` asks for
-         * a new one unless such a one is still waiting. Run it inside a transaction.
+         * A queued deployment of `commit`, or the newest one when it already answers to this head of
+         * the branch and these settings: events are hints and may come twice, late or out of order.
+         * `force` asks for a new one unless such a one is still waiting. Run it inside a transaction.
          */
         request: Effect.fnUntraced(function* (request: {
           readonly owner: OwnerId
@@ -111,16 +118,23 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           readonly stage: StageId
           readonly settingsRevision: number
           readonly commit: CommitSha
+          /** The branch's commit now, when another one is deployed. */
+          readonly head?: CommitSha | null
+          /** The older release to bring back instead of a build. */
+          readonly release?: ReleaseId
           readonly cause: DeploymentCause
           readonly force: boolean
         }) {
+          const { head = null, release = null } = request
           const known = yield* newest(request.stage)
           if (
             Option.isSome(known) &&
-            known.value.commitSha === request.commit &&
+            answersTo(known.value) === (head ?? request.commit) &&
             known.value.settingsRevision === request.settingsRevision &&
             (request.force
-              ? known.value.status === "queued"
+              ? known.value.status === "queued" &&
+                known.value.commitSha === request.commit &&
+                known.value.sourceReleaseId === release
               : !finishedWithoutResult.includes(known.value.status))
           ) {
             return { id: known.value.id, created: false }
@@ -139,6 +153,8 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
               number: deployments,
               cause: request.cause,
               commit_sha: request.commit,
+              head_sha: head,
+              source_release_id: release,
               settings_revision: request.settingsRevision,
               status: "queued",
               created_at: now
@@ -147,6 +163,11 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           yield* openPhase(id, "queued", now)
           return { id, created: true }
         }),
+
+        /** The one whose release is live now. */
+        live: (stage: StageId) =>
+          Rows.first(DeploymentRow)(sql`${select} WHERE deployments.stage_id = ${stage}
+            AND deployments.release_id = stages.live_release_id`),
 
         /** The newest deployment of each of these stages that has one. */
         newestOf: (stages: ReadonlyArray<StageId>) =>

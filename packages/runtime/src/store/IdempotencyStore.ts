@@ -1,7 +1,8 @@
 /** Answers to writes that may be repeated: the same key means the same request for 24 hours. */
+import { createHash } from "node:crypto"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import { DeploymentId, type OwnerId } from "@deploy-mcp/domain/model/Ids"
-import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
+import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
+import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Rows from "./Rows.ts"
 
@@ -15,47 +16,58 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
       const sql = yield* SqlClient
       return {
         /**
-         * Takes a key, or finds that it was taken: by the same request (its subject is the answer, if
-         * it was remembered) or by another one, which is a conflict. Run it inside a transaction.
+         * Does `work` and remembers what it was about under the caller's key; with the same key and
+         * request again it does nothing and tells that. Another request with the key is a conflict,
+         * shown with the `current` state. Run it inside a transaction.
          */
-        claim: Effect.fnUntraced(function* (claim: {
-          readonly owner: OwnerId
-          readonly command: string
-          readonly key: string
-          readonly request: string
-        }) {
+        once: Effect.fnUntraced(function* <E, R, R2>(
+          claim: {
+            readonly owner: OwnerId
+            readonly command: string
+            readonly key: string | undefined
+            /** What must be equal for it to be the same request; holds no secret. */
+            readonly request: unknown
+            readonly current?: Effect.Effect<Schema.Json, never, R2>
+          },
+          work: Effect.Effect<string, E, R>
+        ) {
+          if (claim.key === undefined) return { subject: yield* work, repeated: false }
+          const request = hashOf(claim.request)
           const now = yield* Clock.currentTimeMillis
           yield* Rows.write(sql`DELETE FROM idempotency WHERE created_at < ${now - life}`)
-          const known = yield* Rows.first(Known)(sql`SELECT request_hash, subject FROM idempotency
-            WHERE owner_id = ${claim.owner} AND command = ${claim.command} AND key = ${claim.key}`)
-          if (Option.isNone(known)) {
-            yield* Rows.write(
-              sql`INSERT INTO idempotency ${sql.insert({
-                owner_id: claim.owner,
-                command: claim.command,
-                key: claim.key,
-                request_hash: claim.request,
-                subject: "",
-                created_at: now
-              })}`
-            )
-            return null
+          const claimed = yield* Rows.touched(
+            sql`INSERT INTO idempotency ${sql.insert({
+              owner_id: claim.owner,
+              command: claim.command,
+              key: claim.key,
+              request_hash: request,
+              subject: "",
+              created_at: now
+            })} ON CONFLICT (owner_id, command, key) DO NOTHING RETURNING key`
+          )
+          if (claimed) {
+            const subject = yield* work
+            yield* Rows.write(sql`UPDATE idempotency SET subject = ${subject}
+              WHERE owner_id = ${claim.owner} AND command = ${claim.command} AND key = ${claim.key}`)
+            return { subject, repeated: false }
           }
-          if (known.value.requestHash !== claim.request) {
+          const known = yield* Rows.one(Known)(sql`SELECT request_hash, subject FROM idempotency
+            WHERE owner_id = ${claim.owner} AND command = ${claim.command} AND key = ${claim.key}`)
+          if (known.requestHash !== request) {
             return yield* refuse(
               "idempotency_conflict",
-              `idempotency_key: '${claim.key}' was used for another ${claim.command} in the last 24 hours.`
+              `idempotency_key: '${claim.key}' was used for another ${claim.command} in the last 24 hours.`,
+              claim.current === undefined ? {} : { current: yield* claim.current }
             )
           }
-          return known.value.subject === "" ? null : DeploymentId.make(known.value.subject)
-        }),
-
-        remember: (owner: OwnerId, command: string, key: string, subject: DeploymentId) =>
-          Rows.write(sql`UPDATE idempotency SET subject = ${subject}
-            WHERE owner_id = ${owner} AND command = ${command} AND key = ${key}`)
+          return { subject: known.subject, repeated: true }
+        })
       }
     })
   }
 ) {
   static readonly layer = Layer.effect(IdempotencyStore, IdempotencyStore.make)
 }
+
+const hashOf = (request: unknown): string =>
+  createHash("sha256").update(JSON.stringify(request)).digest("hex")

@@ -5,6 +5,7 @@ import owners from "./migrations/0001_owners.ts"
 import repositories from "./migrations/0002_repositories.ts"
 import services from "./migrations/0003_services.ts"
 import deployments from "./migrations/0004_deployments.ts"
+import undo from "./migrations/0005_undo.ts"
 
 export const layer = Layer.effectDiscard(
   Migrator.make({})({
@@ -13,7 +14,8 @@ export const layer = Layer.effectDiscard(
       "0001_owners": owners,
       "0002_repositories": repositories,
       "0003_services": services,
-      "0004_deployments": deployments
+      "0004_deployments": deployments,
+      "0005_undo": undo
     })
   }).pipe(Effect.orDie)
 )

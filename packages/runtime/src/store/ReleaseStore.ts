@@ -12,6 +12,7 @@ import {
   StageId,
   VariableId
 } from "@deploy-mcp/domain/model/Ids"
+import { CommitSha } from "@deploy-mcp/domain/model/Names"
 import { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -28,6 +29,15 @@ export const ReleaseRow = Schema.Struct({
   state: Schema.Literals(["candidate", "live", "retired", "discarded", "collected"])
 })
 export type ReleaseRow = typeof ReleaseRow.Type
+
+/** A release to go back to, unless it is `live` or its artifact has been `collected`. */
+export const PastRelease = Schema.Struct({
+  id: ReleaseId,
+  state: ReleaseRow.fields.state,
+  number: Schema.Int,
+  commitSha: CommitSha
+})
+export type PastRelease = typeof PastRelease.Type
 
 /** One stage as its node should see it. */
 export const StageRow = Schema.Struct({
@@ -183,6 +193,14 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
 
         release: (id: ReleaseId) =>
           Rows.one(ReleaseRow)(sql`SELECT * FROM releases WHERE id = ${id}`),
+
+        /** Every release that ever was live, with the deployment that made it so, newest first. */
+        everLive: (stage: StageId) =>
+          Rows.all(PastRelease)(sql`SELECT releases.id, releases.state, deployments.number,
+              deployments.commit_sha
+            FROM releases JOIN deployments ON deployments.id = releases.deployment_id
+            WHERE releases.stage_id = ${stage} AND releases.state IN ('live', 'retired', 'collected')
+            ORDER BY releases.number DESC`),
 
         /**
          * All but the newest `keep` retired releases of a stage, and those of their artifacts that

@@ -51,6 +51,18 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
           Rows.first(RepositoryRow)(sql`SELECT * FROM repositories WHERE owner_id = ${owner}
             AND host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
 
+        list: (owner: OwnerId) =>
+          Rows.all(RepositoryRow)(
+            sql`SELECT * FROM repositories WHERE owner_id = ${owner} ORDER BY host, owner_name, name`
+          ),
+
+        /** With its tokens; run it inside a transaction. */
+        remove: Effect.fnUntraced(function* (owner: OwnerId, id: RepositoryId) {
+          yield* Rows.write(sql`DELETE FROM repository_tokens
+            WHERE owner_id = ${owner} AND repository_id = ${id}`)
+          yield* Rows.write(sql`DELETE FROM repositories WHERE owner_id = ${owner} AND id = ${id}`)
+        }),
+
         byId: (owner: OwnerId, id: RepositoryId) =>
           Rows.first(RepositoryRow)(
             sql`SELECT * FROM repositories WHERE owner_id = ${owner} AND id = ${id}`

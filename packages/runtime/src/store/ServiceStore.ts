@@ -31,8 +31,7 @@ export const ServiceRow = Schema.Struct({
   repoName: Schema.String,
   branch: BranchName,
   settings: Schema.fromJsonString(ServiceSettings),
-  settingsRevision: Schema.Int,
-  specHash: Schema.String
+  settingsRevision: Schema.Int
 })
 export type ServiceRow = typeof ServiceRow.Type
 
@@ -55,7 +54,6 @@ export interface NewService {
   readonly repository: RepositoryIdentity
   readonly branch: BranchName
   readonly settings: ServiceSettings
-  readonly specHash: string
   readonly label: string
   readonly buildInstance: string
   readonly deployInstance: string
@@ -143,7 +141,6 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
               branch: service.branch,
               settings: JSON.stringify(service.settings),
               settings_revision: 1,
-              spec_hash: service.specHash,
               build_instance: service.buildInstance,
               deploy_instance: service.deployInstance,
               created_at: now
@@ -175,8 +172,10 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
           yield* Rows.write(sql`UPDATE services SET trashed_at = ${now}, trashed_hostname = ${service.label}
             WHERE id = ${service.id} AND owner_id = ${owner} AND trashed_at IS NULL`)
           yield* Rows.write(sql`DELETE FROM hostnames WHERE stage_id = ${service.stageId}`)
+          yield* Rows.write(sql`UPDATE releases SET state = 'discarded'
+            WHERE stage_id = ${service.stageId} AND state = 'candidate'`)
           yield* Rows.write(sql`UPDATE releases SET state = 'retired'
-            WHERE stage_id = ${service.stageId} AND state IN ('candidate', 'live')`)
+            WHERE stage_id = ${service.stageId} AND state = 'live'`)
           yield* Rows.write(sql`UPDATE stages SET generation = generation + 1, live_release_id = NULL
             WHERE id = ${service.stageId}`)
           return yield* Rows.all(Schema.Struct({ id: DeploymentId }))(
@@ -184,6 +183,16 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
               WHERE stage_id = ${service.stageId} AND status IN ('queued', 'running') RETURNING id`
           )
         }),
+
+        /** With the next revision of its settings; false when another change was first. */
+        update: (
+          service: ServiceRow,
+          next: { readonly settings: ServiceSettings; readonly branch: BranchName }
+        ) =>
+          Rows.touched(sql`UPDATE services SET settings = ${JSON.stringify(next.settings)},
+              branch = ${next.branch}, settings_revision = settings_revision + 1
+            WHERE id = ${service.id} AND owner_id = ${service.ownerId} AND trashed_at IS NULL
+              AND settings_revision = ${service.settingsRevision} RETURNING id`),
 
         variables: (stage: StageId) =>
           Rows.all(
@@ -198,6 +207,17 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
                 VariableRow
               )(sql`SELECT id, name, sealed, fingerprint, runtime_only FROM variables
                 WHERE ${sql.in("id", variables)} ORDER BY name`),
+
+        /** The versions that releases hold stay. */
+        removeVariables: Effect.fnUntraced(function* (
+          stage: StageId,
+          names: ReadonlyArray<string>
+        ) {
+          if (names.length === 0) return
+          const now = yield* Clock.currentTimeMillis
+          yield* Rows.write(sql`UPDATE variables SET replaced_at = ${now}
+            WHERE stage_id = ${stage} AND ${sql.in("name", names)} AND replaced_at IS NULL`)
+        }),
 
         /** Adds a version; older ones of the same name stay for the releases that hold them. */
         putVariable: Effect.fnUntraced(function* (variable: {

@@ -1,9 +1,27 @@
 /** Services in the trash, until their retention is over. */
 import { ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
-import { DeploymentId, type StageId } from "@deploy-mcp/domain/model/Ids"
-import { Context, Effect, Layer, Schema } from "effect"
+import {
+  DeploymentId,
+  type OwnerId,
+  ProjectId,
+  ServiceId,
+  StageId
+} from "@deploy-mcp/domain/model/Ids"
+import { ServiceName } from "@deploy-mcp/domain/model/Names"
+import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Rows from "./Rows.ts"
+
+export const TrashedRow = Schema.Struct({
+  id: ServiceId,
+  projectId: ProjectId,
+  projectName: Schema.String,
+  stageId: StageId,
+  name: ServiceName,
+  trashedAt: Schema.Int,
+  trashedHostname: Schema.String
+})
+export type TrashedRow = typeof TrashedRow.Type
 
 export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runtime/TrashStore", {
   make: Effect.gen(function* () {
@@ -16,8 +34,43 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
         WHERE stages.id = ${stage} AND stages.generation = ${generation}
           AND services.trashed_at IS NOT NULL`)
 
+    const select = sql`SELECT services.id, services.project_id, services.name, services.trashed_at,
+        services.trashed_hostname, projects.name AS project_name, stages.id AS stage_id
+      FROM services
+      JOIN projects ON projects.id = services.project_id
+      JOIN stages ON stages.service_id = services.id AND stages.name = 'production'
+      WHERE services.trashed_at IS NOT NULL`
+
     return {
       holds,
+
+      /** What an owner deleted after `since` (milliseconds since 1970), newest first. */
+      list: (owner: OwnerId, project: ProjectId | null, since: number) =>
+        Rows.all(TrashedRow)(
+          project === null
+            ? sql`${select} AND services.owner_id = ${owner} AND services.trashed_at > ${since}
+                ORDER BY services.trashed_at DESC`
+            : sql`${select} AND services.owner_id = ${owner} AND services.project_id = ${project}
+                AND services.trashed_at > ${since} ORDER BY services.trashed_at DESC`
+        ),
+
+      /**
+       * Out of the trash, under this hostname; false when it is not in there any more. The raised
+       * generation makes the removal let go. Run it inside a transaction.
+       */
+      restore: Effect.fnUntraced(function* (owner: OwnerId, trashed: TrashedRow, label: string) {
+        const now = yield* Clock.currentTimeMillis
+        const restored = yield* Rows.touched(sql`UPDATE services
+          SET trashed_at = NULL, trashed_hostname = NULL
+          WHERE id = ${trashed.id} AND owner_id = ${owner} AND trashed_at IS NOT NULL RETURNING id`)
+        if (!restored) return false
+        yield* Rows.write(sql`UPDATE stages SET generation = generation + 1
+          WHERE id = ${trashed.stageId}`)
+        yield* Rows.write(
+          sql`INSERT INTO hostnames ${sql.insert({ label, owner_id: owner, stage_id: trashed.stageId, created_at: now })}`
+        )
+        return true
+      }),
 
       /** Its deployments, and the artifacts that no other stage uses. */
       contents: Effect.fnUntraced(function* (stage: StageId) {

@@ -11,6 +11,7 @@ import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
+import { reachable } from "../commands/RollbackService.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import { Platform } from "../Platform.ts"
@@ -142,8 +143,17 @@ const make = Effect.gen(function* () {
     return { opened, fingerprints }
   })
 
+  /** There is nothing to find out: what was built is used again. */
+  const planOfRelease = Effect.fnUntraced(function* (id: ReleaseId) {
+    const { artifact } = yield* releases.release(id)
+    const kind = artifact.runtime.kind === "static" ? "static" : "node"
+    const plan: BuildPlan = { kind, toolchain: [], detected: "an earlier release" }
+    return { key: artifact.key, plan }
+  })
+
   const planBuild = Effect.fnUntraced(function* (id: DeploymentId) {
     const { deployment, service } = yield* enter(id, "source")
+    if (deployment.sourceReleaseId !== null) return yield* planOfRelease(deployment.sourceReleaseId)
     const plan = yield* planOf(deployment, service)
     const { fingerprints } = yield* buildVariables(service)
     const inputs = [
@@ -163,6 +173,17 @@ const make = Effect.gen(function* () {
       return yield* ended
     }
     const known = yield* orFailed(build.find(key))
+    if (known === null && deployment.sourceReleaseId !== null) {
+      const past = yield* releases.everLive(deployment.stageId)
+      const others = past.filter(
+        (release) => release.state === "retired" && release.id !== deployment.sourceReleaseId
+      )
+      return yield* failed(
+        "cannot_roll_back",
+        "The build of that release is not kept any more.",
+        reachable(service.name, others)
+      )
+    }
     if (known === null) {
       const source = yield* checkOut(deployment, service)
       yield* Effect.sync(() => rmSync(wholeMarker(id)))
@@ -183,7 +204,9 @@ const make = Effect.gen(function* () {
       yield* log.append(
         id,
         "platform",
-        "nothing changed since the last build; its output is used again"
+        deployment.sourceReleaseId === null
+          ? "nothing changed since the last build; its output is used again"
+          : "an earlier release is used again; nothing is built"
       )
     }
     yield* cleanUp(id)
@@ -195,23 +218,26 @@ const make = Effect.gen(function* () {
     if (artifact === null) {
       return yield* failed("internal", "The build's output is gone; deploy again.")
     }
-    const variables = yield* services.variables(service.stageId)
-    const release = yield* releases.record(
-      deployment,
-      artifact,
-      service.settings,
-      variables.map((variable) => variable.id)
-    )
+    const { settings, variables } = yield* specOf(deployment, service)
+    const release = yield* releases.record(deployment, artifact, settings, variables)
     if (release === null) return yield* ended
     yield* publisher.publish(deployment.stageId)
     return release
   })
 
-  /** Whoever takes the row back also tells the node, even when it is interrupted in between. */
+  /** The service's settings and variables as they are; or as they were, for a release that comes back. */
+  const specOf = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
+    if (deployment.sourceReleaseId !== null) {
+      return yield* releases.release(deployment.sourceReleaseId)
+    }
+    const variables = yield* services.variables(service.stageId)
+    return { settings: service.settings, variables: variables.map(({ id }) => id) }
+  })
+
   const discardRelease = Effect.fnUntraced(function* (id: DeploymentId) {
     const stage = yield* releases.discard(id)
     if (stage !== null) yield* publisher.publish(stage)
-  }, Effect.uninterruptible)
+  })
 
   const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
     const { service } = yield* enter(id, "health")

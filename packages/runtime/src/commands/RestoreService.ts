@@ -1,0 +1,127 @@
+/** Out of the trash: the service with its name, its hostname if that is still free, and its last live release. */
+import { planned } from "@deploy-mcp/domain/commands/Plan"
+import type { RestoreService } from "@deploy-mcp/domain/commands/Services"
+import { refuse } from "@deploy-mcp/domain/Failure"
+import { Ids } from "@deploy-mcp/domain/model/Ids"
+import { reservedHostLabels } from "@deploy-mcp/domain/model/Names"
+import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
+import { Clock, Effect, Option } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Platform } from "../Platform.ts"
+import { Publisher } from "../Publisher.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { orDieSql } from "../store/Rows.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { type TrashedRow, TrashStore } from "../store/TrashStore.ts"
+import { Present } from "./Present.ts"
+import { ServiceLookup } from "./ServiceLookup.ts"
+
+/** The command `Services.restore`, over the stores that are here. */
+export const restoreService = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const platform = yield* Platform
+  const services = yield* ServiceStore
+  const deployments = yield* DeploymentStore
+  const releases = yield* ReleaseStore
+  const trash = yield* TrashStore
+  const idempotency = yield* IdempotencyStore
+  const events = yield* DeploymentEvents
+  const publisher = yield* Publisher
+  const lookup = yield* ServiceLookup
+  const present = yield* Present
+  const ids = yield* Ids
+
+  const freeLabel = Effect.fnUntraced(function* (input: RestoreService, trashed: TrashedRow) {
+    const label = input.hostname ?? trashed.trashedHostname
+    const [free] = reservedHostLabels.has(label) ? [] : yield* services.freeLabels([label])
+    if (free !== undefined) return free
+    const other = `${trashed.name}-${(yield* ids.secret(5)).toLowerCase()}`
+    return yield* refuse("hostname_taken", `The hostname '${label}' is not free any more.`, {
+      next: `Call restore_service again with another hostname, e.g. ${other}.`,
+      patch: { hostname: other }
+    })
+  })
+
+  /** The release that was live when it was deleted; a service that never was live deploys its branch. */
+  const deployLast = Effect.fnUntraced(function* (row: ServiceRow) {
+    const { commit: head } = yield* lookup.source(
+      { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
+      row.branch
+    )
+    const last = (yield* releases.everLive(row.stageId)).find(({ state }) => state === "retired")
+    const commit = last?.commitSha ?? head
+    if (commit === null) return
+    yield* deployments.request({
+      owner: row.ownerId,
+      service: row.id,
+      stage: row.stageId,
+      settingsRevision: row.settingsRevision,
+      commit,
+      head,
+      ...(last === undefined ? {} : { release: last.id }),
+      cause: "restore",
+      force: true
+    })
+  })
+
+  return Effect.fn("Services.restore")(function* (input: RestoreService) {
+    yield* requireScope("services:deploy")
+    const principal = yield* Principal
+    const project = yield* lookup.project(input.project)
+    const now = yield* Clock.currentTimeMillis
+    const { subject, repeated } = yield* idempotency
+      .once(
+        {
+          owner: principal.owner,
+          command: "restore_service",
+          key: input.idempotencyKey,
+          request: [project, input.name, input.hostname ?? null],
+          current: lookup.current(input)
+        },
+        Effect.gen(function* () {
+          const all = yield* trash.list(principal.owner, project, now - platform.trashRetention)
+          const trashed = all.find(({ name }) => name === input.name)
+          const known = yield* services.find(principal.owner, project, input.name)
+          if (Option.isSome(known)) {
+            if (trashed === undefined) return ""
+            return yield* refuse(
+              "name_taken",
+              `A newer service has the name '${input.name}', so the deleted one cannot come back.`,
+              {
+                next: "Delete the newer one first if you want the older one.",
+                current: yield* lookup.current(input)
+              }
+            )
+          }
+          if (trashed === undefined) {
+            return yield* refuse(
+              "not_found",
+              `name: there is no service '${input.name}' in the trash.`,
+              {
+                evidence: all.map(({ name }) => `in the trash: ${name}`),
+                next: "Call list_services with trashed true to see what can be restored."
+              }
+            )
+          }
+          const label = yield* freeLabel(input, trashed)
+          yield* trash.restore(principal.owner, trashed, label)
+          yield* deployLast(yield* lookup.service(input))
+          yield* planned(
+            `restores '${trashed.name}' under the hostname '${label}' and deploys its last live release`
+          )
+          return trashed.stageId
+        })
+      )
+      .pipe(sql.withTransaction, orDieSql)
+    const row = yield* lookup.service(input)
+    const restored = subject !== "" && !repeated
+    if (restored) {
+      yield* publisher.publish(row.stageId)
+      yield* events.publish({ kind: "queued", stage: row.stageId })
+    }
+    return { restored, service: yield* present.service(row) }
+  })
+})

@@ -1,0 +1,97 @@
+/** Brings an older release back: its artifact, settings and variables, and no build. */
+import { planned } from "@deploy-mcp/domain/commands/Plan"
+import type { RollbackService } from "@deploy-mcp/domain/commands/Services"
+import { refuse } from "@deploy-mcp/domain/Failure"
+import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
+import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import { type PastRelease, ReleaseStore } from "../store/ReleaseStore.ts"
+import { orDieSql } from "../store/Rows.ts"
+import type { ServiceRow } from "../store/ServiceStore.ts"
+import { Present } from "./Present.ts"
+import { ServiceLookup } from "./ServiceLookup.ts"
+
+/** The command `Services.rollback`, over the stores that are here. */
+export const rollbackService = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const deployments = yield* DeploymentStore
+  const releases = yield* ReleaseStore
+  const idempotency = yield* IdempotencyStore
+  const events = yield* DeploymentEvents
+  const lookup = yield* ServiceLookup
+  const present = yield* Present
+
+  return Effect.fn("Services.rollback")(function* (input: RollbackService) {
+    yield* requireScope("services:deploy")
+    const principal = yield* Principal
+    const row = yield* lookup.service(input)
+    const { commit: head } = yield* lookup.source(
+      { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
+      row.branch
+    )
+    const { subject } = yield* idempotency
+      .once(
+        {
+          owner: principal.owner,
+          command: "rollback_service",
+          key: input.idempotencyKey,
+          request: [row.id, input.to ?? null],
+          current: lookup.current(input)
+        },
+        Effect.gen(function* () {
+          const target = yield* choose(row, yield* releases.everLive(row.stageId), input.to)
+          yield* planned(
+            `deploys ${row.name}#${target.number} (commit ${target.commitSha}) again, with its settings and variables, without a build`
+          )
+          const { id } = yield* deployments.request({
+            owner: row.ownerId,
+            service: row.id,
+            stage: row.stageId,
+            settingsRevision: row.settingsRevision,
+            commit: target.commitSha,
+            head,
+            release: target.id,
+            cause: "rollback",
+            force: true
+          })
+          return id
+        })
+      )
+      .pipe(sql.withTransaction, orDieSql)
+    yield* events.publish({ kind: "queued", stage: row.stageId })
+    const deployment = yield* deployments.byId(DeploymentId.make(subject))
+    return yield* present.deployment(deployment, row.label)
+  })
+})
+
+const choose = Effect.fnUntraced(function* (
+  { name }: ServiceRow,
+  past: ReadonlyArray<PastRelease>,
+  to: number | undefined
+) {
+  const possible = past.filter(({ state }) => state === "retired")
+  const chosen = to === undefined ? possible[0] : past.find(({ number }) => number === to)
+  if (chosen?.state === "retired") return chosen
+  const cause =
+    to === undefined
+      ? `'${name}' has no earlier release that is still kept.`
+      : chosen === undefined
+        ? `to: ${name}#${to} never was live.`
+        : chosen.state === "live"
+          ? `to: ${name}#${to} is live already.`
+          : `to: the build of ${name}#${to} is not kept any more.`
+  return yield* refuse("cannot_roll_back", cause, reachable(name, possible))
+})
+
+/** What can be gone back to, for a failure that must name it. */
+export const reachable = (name: string, possible: ReadonlyArray<PastRelease>) => ({
+  evidence: possible.map(({ number, commitSha }) => `${name}#${number} (commit ${commitSha})`),
+  next:
+    possible[0] === undefined
+      ? "Push the source that you want, or call redeploy_service."
+      : `Call rollback_service with to ${possible.map(({ number }) => number).join(" or ")}.`
+})
