@@ -234,10 +234,11 @@ const make = Effect.gen(function* () {
     return { settings: service.settings, variables: variables.map(({ id }) => id) }
   })
 
+  /** Whoever takes the row back also tells the node, even when it is interrupted in between. */
   const discardRelease = Effect.fnUntraced(function* (id: DeploymentId) {
     const stage = yield* releases.discard(id)
     if (stage !== null) yield* publisher.publish(stage)
-  })
+  }, Effect.uninterruptible)
 
   const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
     const { service } = yield* enter(id, "health")
