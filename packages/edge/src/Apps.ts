@@ -15,9 +15,11 @@ export interface AppsOptions {
   readonly appsDomain: string
   /** Milliseconds that a request waits for a release that is starting or coming back. */
   readonly holdMs: number
+  /** Milliseconds without a byte after which a process is not waited for any longer. */
+  readonly idleMs: number
 }
 
-export const makeApps = ({ appsDomain, holdMs, stages }: AppsOptions): Listening => {
+export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): Listening => {
   const suffix = `.${appsDomain.toLowerCase()}`
   const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
     if (fault !== null) return badRequest(fault)
@@ -37,7 +39,7 @@ export const makeApps = ({ appsDomain, holdMs, stages }: AppsOptions): Listening
         files: (files) => files.serve(request, response),
         upstream: (release, upstream, unreachable) => {
           const { name } = found.spec
-          forward(release, upstream, { request, response, head, name, unreachable })
+          forward(release, upstream, { request, response, head, name, idleMs, unreachable })
         }
       })
     },
@@ -53,7 +55,7 @@ export const makeApps = ({ appsDomain, holdMs, stages }: AppsOptions): Listening
         files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),
         upstream: (release, upstream, unreachable) => {
           const { name } = found.spec
-          tunnel(release, upstream, { request, socket, early, head, name, unreachable })
+          tunnel(release, upstream, { request, socket, early, head, name, idleMs, unreachable })
         }
       })
     }

@@ -36,6 +36,8 @@ export interface EdgeOptions {
   readonly graceMs?: number
   /** Milliseconds that a request waits for a release that starts. */
   readonly holdMs?: number
+  /** Milliseconds without a byte after which a process is not waited for any longer. */
+  readonly idleMs?: number
 }
 
 export interface Edge {
@@ -91,8 +93,8 @@ const serve = async (
     drainMs: options.drainMs ?? 30_000,
     graceMs: options.graceMs ?? 10_000
   })
-  const { appsDomain, holdMs = 10_000 } = options
-  const listener = makeListener(makeApps({ stages, appsDomain, holdMs }))
+  const { appsDomain, holdMs = 10_000, idleMs = 300_000 } = options
+  const listener = makeListener(makeApps({ stages, appsDomain, holdMs, idleMs }))
   for (const spec of desired.stages.values()) stages.put(spec)
   await listener.move(options.appsPort)
   if (listener.problem !== null) log(listener.problem)

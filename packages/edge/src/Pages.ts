@@ -82,6 +82,14 @@ export const cutOff = (name: string): Page => ({
   next: "Try again; its owner reads why with get_logs."
 })
 
+export const silent = (name: string): Page => ({
+  status: 504,
+  code: "timed_out",
+  title: `${name} says nothing`,
+  message: `${name} took the request, but has not answered it in time.`,
+  next: "Try again; its owner reads why with get_logs."
+})
+
 export const badRequest = (message: string): Page => ({
   status: 400,
   code: "bad_request",

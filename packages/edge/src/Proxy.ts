@@ -2,12 +2,16 @@
  * One request on its way to a healthy process and back: streamed in both directions, never held in
  * memory. What a caller may try again (nothing was sent yet) comes back as `unreachable`.
  */
-
-import type { ServerResponse } from "node:http"
-import { type ClientRequest, request as connect, type IncomingMessage } from "node:http"
-import { badRequest, cutOff, sendPage } from "./Pages.ts"
+import {
+  type ClientRequest,
+  request as connect,
+  type IncomingMessage,
+  type InformationEvent,
+  type ServerResponse
+} from "node:http"
+import { badRequest, cutOff, sendPage, silent } from "./Pages.ts"
 import type { Release, Upstream } from "./Release.ts"
-import { type RequestHead, responseFields } from "./RequestHead.ts"
+import { type RequestHead, responseFields, trailerFields } from "./RequestHead.ts"
 
 export interface Exchange {
   readonly request: IncomingMessage
@@ -15,6 +19,8 @@ export interface Exchange {
   readonly head: RequestHead
   /** The service's name, for pages. */
   readonly name: string
+  /** Milliseconds without a byte in either direction after which nothing more is expected. */
+  readonly idleMs: number
   /** Called instead of an answer when no connection came about; nothing was sent. */
   readonly unreachable: () => void
 }
@@ -65,7 +71,8 @@ const send = (
       path: request.url,
       headers: head.fields,
       agent: pooled ? agent : false,
-      setHost: false
+      setHost: false,
+      timeout: exchange.idleMs
     })
   } catch {
     sendPage(
@@ -84,8 +91,14 @@ const send = (
     if (socket.connecting) socket.once("connect", start)
     else start()
   })
+  outgoing.on("information", (early) => passOn(exchange, early))
   outgoing.once("response", (incoming) => sendAnswer(exchange, incoming, outgoing))
   let over = false
+  outgoing.once("timeout", () => {
+    over = true
+    outgoing.destroy()
+    sendPage(request, response, silent(name))
+  })
   outgoing.on("error", () => {
     if (over || response.destroyed) return
     over = true
@@ -103,7 +116,7 @@ const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest
     return
   }
   if (!head.expectsContinue) {
-    request.pipe(outgoing)
+    pour(request, outgoing)
     return
   }
   outgoing.flushHeaders()
@@ -111,12 +124,39 @@ const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest
     clearTimeout(impatience)
     if (request.readableFlowing !== null || response.headersSent || response.destroyed) return
     response.writeContinue()
-    request.pipe(outgoing)
+    pour(request, outgoing)
   }
   // Some servers never say 100 and wait for the body.
   const impatience = setTimeout(proceed, 1_000)
   outgoing.once("continue", proceed)
   outgoing.once("close", () => clearTimeout(impatience))
+}
+
+const pour = (request: IncomingMessage, outgoing: ClientRequest): void => {
+  request.pipe(outgoing, { end: false })
+  request.once("end", () => {
+    if (outgoing.destroyed) return
+    if (request.rawTrailers.length > 0) outgoing.addTrailers(trailerFields(request.rawTrailers))
+    outgoing.end()
+  })
+}
+
+/** Early hints and "still working"; 100 has its own way, and old clients would take it for the answer. */
+const passOn = ({ request, response }: Exchange, early: InformationEvent): void => {
+  if (response.headersSent || response.destroyed || request.httpVersion !== "1.1") return
+  if (early.statusCode === 102) response.writeProcessing()
+  if (early.statusCode !== 103) return
+  const hints: Record<string, Array<string>> = {}
+  const fields = responseFields(early.rawHeaders)
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = (fields[at] ?? "").toLowerCase()
+    hints[name] = [...(hints[name] ?? []), fields[at + 1] ?? ""]
+  }
+  try {
+    if (hints.link !== undefined) response.writeEarlyHints(hints)
+  } catch {
+    // A link that Node takes for malformed: a hint may be left out.
+  }
 }
 
 const sendAnswer = (
@@ -131,6 +171,11 @@ const sendAnswer = (
   const fields = responseFields(incoming.rawHeaders)
   // An answer that came before the whole body: what is left of it has no reader any more.
   if (!request.complete && request.readableFlowing === null) fields.push("Connection", "close")
+  if (incoming.headers.trailer !== undefined && isChunkedTo(request, incoming)) {
+    fields.push("Trailer", incoming.headers.trailer)
+  }
+  // An event stream may have nothing to say for hours.
+  if (incoming.headers["content-type"]?.startsWith("text/event-stream")) outgoing.setTimeout(0)
   response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? "", fields)
   let begun = false
   incoming.on("data", (chunk) => {
@@ -140,6 +185,7 @@ const sendAnswer = (
   response.on("drain", () => incoming.resume())
   incoming.once("end", () => {
     begun = true
+    if (incoming.rawTrailers.length > 0) response.addTrailers(trailerFields(incoming.rawTrailers))
     response.end()
     if (request.complete) return
     // Nobody wants the rest of the body; the client's connection is usable again once it is read.
@@ -153,3 +199,12 @@ const sendAnswer = (
     if (!begun && !response.destroyed) response.flushHeaders()
   })
 }
+
+/** Whether the answer goes on in chunks, as it came: only then trailers can follow. */
+const isChunkedTo = (request: IncomingMessage, { headers, statusCode }: IncomingMessage) =>
+  headers["transfer-encoding"] !== undefined &&
+  headers["content-length"] === undefined &&
+  request.httpVersion === "1.1" &&
+  request.method !== "HEAD" &&
+  statusCode !== 204 &&
+  statusCode !== 304

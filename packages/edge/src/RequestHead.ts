@@ -25,6 +25,8 @@ export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHea
   let expect = false
   let named: Set<string> | null = null
   let upgradeTo = ""
+  let trailer: string | null = null
+  let takesTrailers = false
 
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ""
@@ -34,7 +36,10 @@ export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHea
       if (!plainConnection.test(value)) named = namesIn(value, named)
     } else if (lower === "upgrade") upgradeTo = value
     else if (lower === "transfer-encoding") coding = coding === null ? value : `${coding}, ${value}`
-    else if (hopByHop.has(lower) || isForwarding(lower)) continue
+    else if (hopByHop.has(lower)) {
+      if (lower === "trailer") trailer = value
+      else if (lower === "te") takesTrailers = /\btrailers\b/iu.test(value)
+    } else if (isForwarding(lower)) continue
     else {
       if (lower === "host") {
         hostField = value
@@ -48,12 +53,16 @@ export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHea
   const kept = named === null ? fields : without(fields, named)
   kept.push("X-Forwarded-For", socket.remoteAddress ?? "127.0.0.1", "X-Forwarded-Proto", "http")
   kept.push("X-Forwarded-Host", hostField)
-  if (chunked) kept.push("Transfer-Encoding", "chunked")
+  if (chunked) {
+    kept.push("Transfer-Encoding", "chunked")
+    if (trailer !== null) kept.push("Trailer", trailer)
+  }
   // Without this, a method that usually has a body would get an empty chunked one.
   else if (length === null && method !== "GET" && method !== "HEAD")
     kept.push("Content-Length", "0")
-  kept.push("Connection", upgrade ? "Upgrade" : "keep-alive")
-  if (upgrade) kept.push("Upgrade", upgradeTo)
+  if (upgrade) kept.push("Connection", "Upgrade", "Upgrade", upgradeTo)
+  else if (takesTrailers) kept.push("Connection", "keep-alive, TE", "TE", "trailers")
+  else kept.push("Connection", "keep-alive")
   return {
     host: bareHost(hostField),
     fault: faultOf(hosts, coding, length, url),
@@ -79,7 +88,22 @@ export const responseFields = (rawHeaders: ReadonlyArray<string>): Array<string>
   return named === null ? fields : without(fields, named)
 }
 
-/** `Trailer` goes because trailers are not passed on. */
+/** What came after a body, as pairs; nothing that would change how the message was understood. */
+export const trailerFields = (rawTrailers: ReadonlyArray<string>): Array<[string, string]> => {
+  const fields: Array<[string, string]> = []
+  for (let at = 0; at < rawTrailers.length; at += 2) {
+    const name = rawTrailers[at] ?? ""
+    const lower = name.toLowerCase()
+    if (neverTrailing.test(lower) || hopByHop.has(lower) || isForwarding(lower)) continue
+    fields.push([name, rawTrailers[at + 1] ?? ""])
+  }
+  return fields
+}
+
+/** Framing, routing, authentication and how a body is read (RFC 9110 §6.5.1). */
+const neverTrailing =
+  /^(?:connection|upgrade|host|expect|range|cookie|set-cookie|authorization|transfer-encoding|content-.+|proxy-.+|if-.+)$/u
+
 const hopByHop = new Set(["keep-alive", "proxy-connection", "te", "trailer"])
 const plainConnection = /^(?:keep-alive|close|upgrade)$/iu
 

@@ -2,7 +2,7 @@
 import { request as connect, type IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { cutOff, sendPageOnSocket } from "./Pages.ts"
+import { cutOff, sendPageOnSocket, silent } from "./Pages.ts"
 import type { Release, Upstream } from "./Release.ts"
 import { type RequestHead, responseFields } from "./RequestHead.ts"
 
@@ -13,6 +13,8 @@ export interface UpgradeExchange {
   readonly early: Buffer
   readonly head: RequestHead
   readonly name: string
+  /** Milliseconds that the process may take to answer; an open tunnel has no limit. */
+  readonly idleMs: number
   /** Called when no connection came about. */
   readonly unreachable: () => void
 }
@@ -27,7 +29,8 @@ export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeEx
     path: request.url,
     headers: head.fields,
     agent: false,
-    setHost: false
+    setHost: false,
+    timeout: exchange.idleMs
   })
   const onClose = (): void => {
     leave()
@@ -53,10 +56,15 @@ export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeEx
     incoming.once("error", () => socket.destroy())
     incoming.pipe(socket)
   })
+  let late = false
+  outgoing.once("timeout", () => {
+    late = true
+    outgoing.destroy(new Error("the process does not answer"))
+  })
   outgoing.once("error", () => {
     if (socket.destroyed) return
     if (connected) {
-      sendPageOnSocket(request, socket, cutOff(name))
+      sendPageOnSocket(request, socket, late ? silent(name) : cutOff(name))
       return
     }
     socket.off("close", onClose)

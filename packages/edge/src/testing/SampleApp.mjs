@@ -1,6 +1,7 @@
 // A tenant's app for the edge's tests: each route shows one thing that a proxy can get wrong.
 import { createHash } from "node:crypto"
 import { createServer } from "node:http"
+import { acceptMessages } from "./Messages.mjs"
 
 const name = process.env.NAME ?? "unnamed"
 const held = new Map()
@@ -57,6 +58,33 @@ const routes = {
     else held.get(id)?.write(chunk)
     response.end("ok")
   },
+  // Reads the body, then answers with what came after it, and with trailers of its own.
+  "/trailers": async (request, response) => {
+    for await (const _ of request);
+    response.writeHead(200, { Trailer: "X-Sum" })
+    response.write(JSON.stringify({ trailers: request.rawTrailers, fields: request.rawHeaders }))
+    response.addTrailers([
+      ["X-Sum", "42"],
+      ["Set-Cookie", "stolen=1"]
+    ])
+    response.end()
+  },
+  "/hints": (_request, response) => {
+    response.writeProcessing()
+    response.writeEarlyHints({ link: "</style.css>; rel=preload; as=style", "x-early": "1" })
+    response.end(name)
+  },
+  "/silent": () => {},
+  "/events": (_request, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" })
+    response.write("data: first\n\n")
+  },
+  // Reads nothing of the body until /release of the same key.
+  "/slow-upload": async (request, response, key) => {
+    held.set(key, { write: () => request.resume() })
+    request.pause()
+    request.once("end", () => response.end("read"))
+  },
   "/early": (request, response) => {
     response.writeHead(413)
     response.end(`stop after ${request.headers["content-length"]}`)
@@ -89,6 +117,8 @@ const server = createServer((request, response) => {
   response.end("no such route")
 })
 server.on("upgrade", (request, socket, head) => {
+  if (request.headers.upgrade === "websocket") return acceptMessages(request, socket, name)
+  if (request.headers.upgrade === "silent") return
   if (request.headers.upgrade !== "echo") {
     socket.end("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno")
     return
