@@ -2,11 +2,12 @@
 import { BuildProcess } from "./build/process/BuildProcess.ts"
 import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
+import { PowerDns } from "./dns/powerdns/PowerDns.ts"
 import { GitEmbedded } from "./git/embedded/GitEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded] as const
 export const build = [BuildProcess] as const
 export const deploy = [DeployProcess] as const
-export const dns = [DnsEmbedded] as const
+export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const
