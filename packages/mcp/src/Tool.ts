@@ -8,8 +8,9 @@ import type { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import type { Services } from "@deploy-mcp/domain/commands/Services"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
-import { Cause, Effect, Exit, Metric, Random, Result, Schema } from "effect"
+import { Cause, Clock, Effect, Exit, Metric, Random, Result, Schema } from "effect"
 import { decodeArguments } from "./Arguments.ts"
+import { Audit } from "./Audit.ts"
 import { type Cut, fit, type JsonObject } from "./Fit.ts"
 import type { Progress } from "./Progress.ts"
 import { advertiseInput, advertiseOutput, type ObjectSchema } from "./ToolSchema.ts"
@@ -98,15 +99,17 @@ export const callTool = (
   tool: Tool,
   rawArguments: unknown
 ): Effect.Effect<JsonObject, CommandError, Commands | Principal | Progress> =>
-  (tool.scope === null ? Effect.void : requireScope(tool.scope)).pipe(
-    Effect.andThen(tool.invoke(rawArguments)),
-    Effect.catchCause((cause) => {
-      const failure = Cause.findError(cause)
-      if (Result.isSuccess(failure)) return Effect.fail(failure.success)
-      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(failure.failure)
-      return maskDefect(tool.name, cause)
-    }),
-    Effect.onExit((exit) => record(tool.name, exit))
+  Effect.flatMap(Clock.currentTimeMillis, (startedAt) =>
+    (tool.scope === null ? Effect.void : requireScope(tool.scope)).pipe(
+      Effect.andThen(tool.invoke(rawArguments)),
+      Effect.catchCause((cause) => {
+        const failure = Cause.findError(cause)
+        if (Result.isSuccess(failure)) return Effect.fail(failure.success)
+        if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(failure.failure)
+        return maskDefect(tool.name, cause)
+      }),
+      Effect.onExit((exit) => record(tool.name, startedAt, exit))
+    )
   )
 
 const calls = Metric.counter("deploy_mcp_tool_calls_total", {
@@ -114,13 +117,14 @@ const calls = Metric.counter("deploy_mcp_tool_calls_total", {
   incremental: true
 })
 
-/** Who called what and how it ended; never the arguments. */
-const record = (tool: string, exit: Exit.Exit<unknown, CommandError>) =>
+const record = (tool: string, startedAt: number, exit: Exit.Exit<unknown, CommandError>) =>
   Effect.gen(function* () {
     const outcome = outcomeOf(exit)
     const { ownerName, key } = yield* Principal
     yield* Metric.update(Metric.withAttributes(calls, { tool, outcome }), 1)
-    yield* Effect.logDebug("A tool was called.", { tool, outcome, owner: ownerName, key })
+    const { record } = yield* Audit
+    const at = yield* Clock.currentTimeMillis
+    yield* record({ at, tool, outcome, millis: at - startedAt, owner: ownerName, key })
   })
 
 const outcomeOf = (exit: Exit.Exit<unknown, CommandError>): string => {

@@ -1,7 +1,8 @@
 /**
  * MCP over stdin and stdout, carried to the agents' door of the running platform message by message.
  * Revisions up to 2025-11-25 get a session there, and a new one when the platform forgot it; later
- * ones say all in each message. A call is given up by hanging up, which both understand.
+ * ones say all in each message. A call is given up by hanging up, which both understand. The platform
+ * says nothing unasked, so no stream for news is held open.
  */
 import { CommandError, Failure, refuse } from "@deploy-mcp/domain/Failure"
 import { Console, Effect, FiberMap, Option, Schema, Semaphore, Stdio, Stream } from "effect"
@@ -86,10 +87,12 @@ export const bridge = Effect.fn("bridge")(function* (send: Send) {
         }
         const { id, method } = message
         const task = forward(line, message).pipe(
+          Effect.catchDefect((defect) =>
+            Effect.andThen(Effect.logError("A message was lost.", defect), Effect.fail(lost))
+          ),
           Effect.catchTag("CommandError", ({ failure }) =>
             refused(method === undefined ? undefined : id, failure)
-          ),
-          Effect.catchCause((cause) => Effect.logError("A message was lost.", cause))
+          )
         )
         // Requests run side by side; all else keeps its order.
         if (id === undefined || method === undefined || method === "initialize") yield* task
@@ -177,6 +180,8 @@ const messagesOf = (
 const asRefusal = Schema.decodeUnknownOption(
   Schema.fromJsonString(Schema.Struct({ error: Failure }))
 )
+
+const lost = refuse("internal", "The message could not be passed to the platform.")
 
 const brokenOff = () =>
   refuse("unavailable", "The platform stopped answering in the middle of a message.", {

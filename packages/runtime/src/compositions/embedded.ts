@@ -6,6 +6,7 @@ import { build, deploy, git, vault } from "@deploy-mcp/providers/catalog"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { type Context, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import * as AuditLog from "../AuditLog.ts"
 import * as FirstOwner from "../commands/FirstOwner.ts"
 import * as EdgeProcess from "../EdgeProcess.ts"
 import * as Api from "../http/Api.ts"
@@ -41,7 +42,7 @@ export const embedded = ({ platform, edge, version }: EmbeddedOptions) => {
     provide(vault[0], ".")
   )
   // The lock is under all else: nothing of a home that another process holds may be touched.
-  const world = Layer.merge(providers, EdgeProcess.layer(edge)).pipe(
+  const world = Layer.mergeAll(providers, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
     Layer.provideMerge(Sqlite.layer(join(home, "deploy-mcp.db"))),
     Layer.provideMerge(HomeLock.layer(home)),
     Layer.provideMerge(Layer.succeed(Platform, platform))
