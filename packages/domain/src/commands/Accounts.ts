@@ -1,7 +1,7 @@
 /** Who is asking, and the keys they ask with. */
 import { Context, type Effect, type Redacted, Schema } from "effect"
 import type { CommandError } from "../Failure.ts"
-import type { ProjectName } from "../model/Names.ts"
+import type { IdempotencyKey, ProjectName } from "../model/Names.ts"
 import { type Principal, type PrincipalData, Scope } from "../model/Principal.ts"
 
 type Command<A> = Effect.Effect<A, CommandError, Principal>
@@ -30,6 +30,9 @@ export const WhoAmI = Schema.Struct({
 })
 export type WhoAmI = typeof WhoAmI.Type
 
+export const ProjectView = Schema.Struct({ name: Schema.String, services: Schema.Int })
+export type ProjectView = typeof ProjectView.Type
+
 export class Accounts extends Context.Service<
   Accounts,
   {
@@ -43,6 +46,13 @@ export class Accounts extends Context.Service<
       readonly project?: ProjectName
       readonly expiresInDays?: number
     }) => Command<{ readonly key: KeyView; readonly secret: string }>
+    /** Those that the key may see. */
+    readonly listProjects: Command<ReadonlyArray<ProjectView>>
+    /** Makes a project; one that is there already answers `created: false`. */
+    readonly ensureProject: (input: {
+      readonly name: ProjectName
+      readonly idempotencyKey?: IdempotencyKey
+    }) => Command<{ readonly name: string; readonly created: boolean }>
     readonly listKeys: Command<ReadonlyArray<KeyView>>
     /** Takes effect at once, everywhere. Succeeds also when it was revoked before. */
     readonly revokeKey: (input: { readonly name: string }) => Command<KeyView>

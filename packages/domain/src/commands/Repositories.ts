@@ -1,7 +1,7 @@
 /** What callers may ask of repositories. */
 import { Context, type Effect, Schema } from "effect"
 import type { CommandError } from "../Failure.ts"
-import type { RepositoryName, RepositoryRef } from "../model/Names.ts"
+import type { IdempotencyKey, RepositoryName, RepositoryRef } from "../model/Names.ts"
 import type { Principal } from "../model/Principal.ts"
 
 type Command<A> = Effect.Effect<A, CommandError, Principal>
@@ -17,6 +17,16 @@ export const RepositoryView = Schema.Struct({
   next: Schema.String
 })
 export type RepositoryView = typeof RepositoryView.Type
+
+export const RepositorySummary = Schema.Struct({
+  repo: RepositoryView.fields.repo,
+  name: RepositoryView.fields.name,
+  description: RepositoryView.fields.description,
+  clone_url: RepositoryView.fields.clone_url,
+  /** Those that deploy from it, as `project/name`. */
+  services: Schema.Array(Schema.String)
+})
+export type RepositorySummary = typeof RepositorySummary.Type
 
 export const GitTokenView = Schema.Struct({
   repo: Schema.String,
@@ -41,7 +51,19 @@ export class Repositories extends Context.Service<
       readonly name: RepositoryName
       readonly host?: string
       readonly description?: string
+      readonly idempotencyKey?: IdempotencyKey
     }) => Command<RepositoryView>
+    /** All of the owner's, by name. */
+    readonly list: Command<ReadonlyArray<RepositorySummary>>
+    /**
+     * Removes a repository with its commits, for good. Refused with `repository_in_use` while services
+     * follow it. Succeeds also when there is no such repository.
+     */
+    readonly remove: (input: {
+      readonly name: RepositoryRef
+      readonly host?: string
+      readonly idempotencyKey?: IdempotencyKey
+    }) => Command<{ readonly removed: boolean; readonly name: string; readonly next: string }>
     /** A temporary credential for one repository. */
     readonly token: (input: {
       readonly name: RepositoryRef

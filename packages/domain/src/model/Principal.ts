@@ -11,6 +11,7 @@ export const Scope = Schema.Literals([
   "services:delete",
   "repositories:read",
   "repositories:write",
+  "repositories:delete",
   "variables:read",
   "keys:manage"
 ])

@@ -17,6 +17,7 @@ import { ServiceStore } from "../store/ServiceStore.ts"
 import { isolationLines } from "./Isolation.ts"
 import { keyForm, mintKey } from "./KeyMint.ts"
 import { iso } from "./Present.ts"
+import { projectCommands } from "./Projects.ts"
 
 const remembered = 60_000
 const day = 86_400_000
@@ -114,6 +115,7 @@ const make = Effect.gen(function* () {
   })
 
   return Accounts.of({
+    ...(yield* projectCommands),
     authenticate,
     createKey,
     whoami: Effect.gen(function* () {

@@ -1,15 +1,20 @@
 /** Repositories on the built-in host, and tokens for them. */
 import { createHash } from "node:crypto"
+import { planned } from "@deploy-mcp/domain/commands/Plan"
 import { type GitTokenView, Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { type CommandError, CommandError as Refused, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import { Git } from "@deploy-mcp/domain/Git"
+import { Git, type GitError } from "@deploy-mcp/domain/Git"
 import { Ids } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
 import { controlUrl, Platform } from "../Platform.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { orDieSql } from "../store/Rows.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { iso } from "./Present.ts"
 
 const tokenLife = 60 * 60_000
@@ -40,6 +45,13 @@ export const identify = Effect.fnUntraced(function* (
   return { host: gitHost, owner, name }
 })
 
+/** `host/owner/name`, as callers see it. */
+export const pathOf = (id: RepositoryIdentity) => `${id.host}/${id.owner}/${id.name}`
+
+/** A fault of git as the catalogue names it. */
+export const orRefused = <A>(effect: Effect.Effect<A, GitError>) =>
+  Effect.mapError(effect, (error) => new Refused({ failure: failureOf(error.reason) }))
+
 export const layer = Layer.effect(
   Repositories,
   Effect.gen(function* () {
@@ -47,30 +59,104 @@ export const layer = Layer.effect(
     const store = yield* RepositoryStore
     const git = yield* Git
     const ids = yield* Ids
+    const sql = yield* SqlClient
+    const services = yield* ServiceStore
+    const idempotency = yield* IdempotencyStore
     const cloneUrl = (id: RepositoryIdentity) =>
       `${controlUrl(platform)}/git/${id.owner}/${id.name}.git`
 
     return {
       create: Effect.fn("Repositories.create")(
-        function* ({ name, host, description }) {
+        function* ({ name, host, description, idempotencyKey }) {
           yield* requireScope("repositories:write")
           const principal = yield* Principal
           const identity = yield* identify(name, host)
-          const created = yield* store.add(principal.owner, identity, description ?? "")
+          const { subject, repeated } = yield* idempotency
+            .once(
+              {
+                owner: principal.owner,
+                command: "create_repo",
+                key: idempotencyKey,
+                request: [identity, description ?? ""]
+              },
+              Effect.gen(function* () {
+                const added = yield* store.add(principal.owner, identity, description ?? "")
+                yield* planned(
+                  added
+                    ? `creates the repository ${pathOf(identity)}`
+                    : "nothing: it exists already"
+                )
+                return added ? "created" : ""
+              })
+            )
+            .pipe(sql.withTransaction, orDieSql)
+          const created = subject !== "" && !repeated
           const row = yield* store.find(principal.owner, identity)
           if (Option.isSome(row)) {
-            yield* git
-              .ensureRepository(row.value.id)
-              .pipe(Effect.mapError((error) => new Refused({ failure: failureOf(error.reason) })))
+            yield* orRefused(git.ensureRepository(row.value.id))
           }
           return {
-            repo: `${identity.host}/${identity.owner}/${identity.name}`,
+            repo: pathOf(identity),
             name,
             description: Option.match(row, { onNone: () => "", onSome: (row) => row.description }),
             clone_url: cloneUrl(identity),
             created,
             next: `Call get_git_token with name ${name}, git push, then create_service with repo ${name}.`
           }
+        },
+        Effect.provideService(Platform, platform)
+      ),
+
+      list: Effect.gen(function* () {
+        yield* requireScope("repositories:read")
+        const { owner } = yield* Principal
+        const followers = yield* services.list(owner, null)
+        return (yield* store.list(owner)).map((row) => {
+          const identity = { host: row.host, owner: row.ownerName, name: row.name }
+          return {
+            repo: pathOf(identity),
+            name: row.name,
+            description: row.description,
+            clone_url: cloneUrl(identity),
+            services: followers.filter((service) => follows(service, identity)).map(serviceName)
+          }
+        })
+      }),
+
+      remove: Effect.fn("Repositories.remove")(
+        function* ({ name, host, idempotencyKey }) {
+          yield* requireScope("repositories:delete")
+          const { owner } = yield* Principal
+          const identity = yield* identify(name, host)
+          const { subject } = yield* idempotency
+            .once(
+              { owner, command: "delete_repo", key: idempotencyKey, request: identity },
+              Effect.gen(function* () {
+                const row = yield* store.find(owner, identity)
+                if (Option.isNone(row)) {
+                  yield* planned("nothing: there is no such repository")
+                  return ""
+                }
+                yield* refuseWhileFollowed(yield* services.ofRepository(owner, identity), identity)
+                yield* planned(`removes ${pathOf(identity)} with all its commits, for good`)
+                // git first: a crash in between leaves a row, and the same call again ends it.
+                yield* orRefused(git.removeRepository(row.value.id))
+                yield* store.remove(owner, row.value.id)
+                return row.value.id
+              })
+            )
+            .pipe(sql.withTransaction, orDieSql)
+          return subject === ""
+            ? {
+                removed: false,
+                name: identity.name,
+                next: "There is no such repository; nothing to do."
+              }
+            : {
+                removed: true,
+                name: identity.name,
+                next: "Its commits are gone and cannot be brought back. create_repo makes an empty one of this name; push your own clone to it."
+              }
         },
         Effect.provideService(Platform, platform)
       ),
@@ -99,7 +185,7 @@ export const layer = Layer.effect(
           })
           const pushUrl = cloneUrl(identity).replace("://", `://git:${token}@`)
           return {
-            repo: `${identity.host}/${identity.owner}/${identity.name}`,
+            repo: pathOf(identity),
             token,
             username: "git",
             access,
@@ -118,3 +204,20 @@ export const layer = Layer.effect(
     }
   })
 )
+
+const serviceName = (service: ServiceRow) => `${service.projectName}/${service.name}`
+
+const follows = (service: ServiceRow, identity: RepositoryIdentity) =>
+  service.repoHost === identity.host &&
+  service.repoOwner === identity.owner &&
+  service.repoName === identity.name
+
+const refuseWhileFollowed = (services: ReadonlyArray<ServiceRow>, identity: RepositoryIdentity) =>
+  services.length === 0
+    ? Effect.void
+    : Effect.fail(
+        refuse("repository_in_use", `Services deploy from ${pathOf(identity)}.`, {
+          evidence: services.map(serviceName),
+          next: `Delete ${services.map(serviceName).join(", ")} first (delete_service), if that is what the user wants.`
+        })
+      )

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
+import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Rows from "./Rows.ts"
@@ -20,14 +21,14 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
          * request again it does nothing and tells that. Another request with the key is a conflict,
          * shown with the `current` state. Run it inside a transaction.
          */
-        once: Effect.fnUntraced(function* <E, R, R2>(
+        once: Effect.fnUntraced(function* <E, R>(
           claim: {
             readonly owner: OwnerId
             readonly command: string
             readonly key: string | undefined
             /** What must be equal for it to be the same request; holds no secret. */
             readonly request: unknown
-            readonly current?: Effect.Effect<Schema.Json, never, R2>
+            readonly current?: Effect.Effect<Schema.Json, never, Principal>
           },
           work: Effect.Effect<string, E, R>
         ) {

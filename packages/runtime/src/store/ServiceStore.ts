@@ -103,6 +103,12 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
             AND services.repo_name = ${repository.name} AND services.branch = ${branch}
             ORDER BY services.name`),
 
+        /** Those that deploy from any branch of it. */
+        ofRepository: (owner: OwnerId, repository: RepositoryIdentity) =>
+          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+            AND services.repo_host = ${repository.host} AND services.repo_owner = ${repository.owner}
+            AND services.repo_name = ${repository.name} ORDER BY services.name`),
+
         /** Every owner's: for the platform's own look at what it may have missed. */
         all: Rows.all(ServiceRow)(sql`${select} ORDER BY services.id`),
 
