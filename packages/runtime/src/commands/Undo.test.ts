@@ -1,7 +1,7 @@
 /** Going back: rollback, cancel, restore. */
 import { HostLabel, IdempotencyKey, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect, Schedule } from "effect"
 import { against, codeOf, planOf, variables, web } from "./testing/CommandWorld.ts"
 
 const me = { name: web }
@@ -174,11 +174,32 @@ describe("restore_service", () => {
         )
         assert.deepStrictEqual(yield* asOwner(services.trash({})), [])
         assert.strictEqual((yield* asOwner(services.restore(me))).restored, false)
-        // The removal lets go: the retention is over long before this is live.
         yield* push({ page: "C" })
         assert.strictEqual((yield* settled()).status, "live")
         assert.strictEqual(node.running.size, 1)
       })
+    )
+  )
+
+  it.live("makes the removal let go: nothing is purged when the retention is over", () =>
+    against(
+      ({ asOwner, commit, create, describe, services, settled }) =>
+        Effect.gen(function* () {
+          commit({ page: "A" })
+          yield* create()
+          yield* settled()
+          yield* asOwner(services.remove(me))
+          const [trashed] = yield* asOwner(services.trash({}))
+          const over = Date.parse(trashed?.restorable_until ?? "") + 500
+          yield* asOwner(services.restore(me))
+          yield* Effect.repeat(Clock.currentTimeMillis, {
+            schedule: Schedule.spaced("50 millis"),
+            until: (now) => now > over
+          })
+          assert.strictEqual((yield* settled()).status, "live")
+          assert.strictEqual((yield* describe).status, "live")
+        }),
+      2000
     )
   )
 

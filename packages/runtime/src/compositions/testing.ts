@@ -17,12 +17,14 @@ export interface TestingOptions {
   readonly between?: (steps: DeploySteps["Service"]) => DeploySteps["Service"]
   /** A Postgres database of its own; SQLite in the home without it. */
   readonly databaseUrl?: string | undefined
+  /** Milliseconds. */
+  readonly trashRetention?: number
 }
 
 /** `home` is a folder that the test removes. */
 export const testing = (
   home: string,
-  { between = (steps) => steps, databaseUrl }: TestingOptions = {}
+  { between = (steps) => steps, databaseUrl, trashRetention = 200 }: TestingOptions = {}
 ) => {
   const platform = Layer.succeed(Platform, {
     home,
@@ -32,7 +34,7 @@ export const testing = (
     gitHost: "internal",
     allowedHosts: [],
     startTimeout: 60_000,
-    trashRetention: 200
+    trashRetention
   })
   const host = Layer.succeed(Host, {
     directory: home,

@@ -39,10 +39,16 @@ export const names = (...all: ReadonlyArray<string>) => all.map((name) => Variab
 type World = Effect.Success<typeof world>
 
 /** Runs `test` against a control plane of its own. */
-export const against = <A, E>(test: (world: World) => Effect.Effect<A, E>) =>
+export const against = <A, E>(
+  test: (world: World) => Effect.Effect<A, E>,
+  trashRetention = 600_000
+) =>
   Effect.acquireUseRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-commands-"))),
-    (home) => Effect.scoped(Effect.flatMap(world, test)).pipe(Effect.provide(testing(home))),
+    (home) =>
+      Effect.scoped(Effect.flatMap(world, test)).pipe(
+        Effect.provide(testing(home, { trashRetention }))
+      ),
     (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
   )
 
