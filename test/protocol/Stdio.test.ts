@@ -1,7 +1,7 @@
 /** `deploy-mcp mcp` as agents start it, with the clients of both eras, against our real endpoint. */
 import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -146,11 +146,15 @@ for (const [label, connect] of [
   })
 }
 
+const portOf = (server: Server) => {
+  const address = server.address()
+  return typeof address === "object" && address !== null ? address.port : 0
+}
+
 const closedPort = () =>
   new Promise<number>((resolve) => {
     const listening = createServer().listen(0, "127.0.0.1", () => {
-      const address = listening.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
+      const port = portOf(listening)
       listening.close(() => resolve(port))
     })
   })
@@ -255,6 +259,31 @@ describe("the program on its own", () => {
     } finally {
       raw.kill()
       await brief.close()
+    }
+  })
+
+  it("ends its session when its agent goes", async () => {
+    const seen: Array<string> = []
+    const platform = createServer((request, response) => {
+      seen.push(`${request.method} ${request.headers["mcp-session-id"]}`)
+      request.resume()
+      response.setHeader("mcp-session-id", "one")
+      response.setHeader("content-type", "application/json")
+      const result = { protocolVersion: "2025-11-25" }
+      response.end(JSON.stringify({ jsonrpc: "2.0", id: 1, result }))
+    })
+    const port = await new Promise<number>((resolve) => {
+      platform.listen(0, "127.0.0.1", () => resolve(portOf(platform)))
+    })
+    const raw = startRaw(`http://127.0.0.1:${port}`)
+    try {
+      await raw.ask(1, "initialize", initialize)
+      assert.strictEqual(await raw.end(), 0)
+      assert.deepStrictEqual(seen, ["POST undefined", "DELETE one"])
+    } finally {
+      raw.kill()
+      platform.closeAllConnections()
+      platform.close()
     }
   })
 })

@@ -34,7 +34,7 @@ const facts = ({ toolset, scope, hints }: Tool) => {
     ...(hints.idempotent ? ["safe to repeat"] : [])
   ]
   return [
-    `Scope: ${scope === null ? "any key" : `\`${scope}\``} · ${traits.join(", ")}${toolset === "keys" ? " · over HTTP only" : ""}`
+    `Scope: ${scope === null ? "any key" : `\`${scope}\``} · ${traits.join(", ")}${toolset === "keys" ? " · only with `?toolsets=keys`, or over HTTP" : ""}`
   ]
 }
 
