@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as VaultConformance from "@deploy-mcp/domain/conformance/VaultConformance"
 import { Host } from "@deploy-mcp/domain/Provider"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { assert, describe, it } from "@effect/vitest"
@@ -21,6 +22,18 @@ const vaultIn = (directory: string, key: Option.Option<Redacted.Redacted> = Opti
 
 const secret = Redacted.make("a value with ümlauts and 'quotes'")
 const key = (byte: number) => Option.some(Redacted.make(Buffer.alloc(32, byte).toString("base64")))
+
+VaultConformance.suite("local", VaultLocal.make({ key: Option.none() }), {
+  world: Layer.effect(
+    Host,
+    Effect.map(folder, (directory) => ({
+      directory,
+      artifacts: directory,
+      node: { bin: "", version: "" }
+    }))
+  ),
+  stranger: VaultLocal.make({ key: key(7) })
+})
 
 describe("the local vault", () => {
   it.effect("opens what it sealed, also as a new instance on the same folder", () =>

@@ -56,10 +56,14 @@ const layer = (settings: Config.Success<typeof config>) =>
         open: (sealed, context) =>
           Effect.try({
             try: () => {
-              const [version, id, nonce, text] = sealed.split(".")
-              if (version !== "v1" || id !== keyId || !nonce || !text) throw new Error("other key")
+              const [version, id, nonce, text, ...more] = sealed.split(".")
+              if (version !== "v1" || id !== keyId || !nonce || !text || more.length > 0) {
+                throw new Error("other key")
+              }
               const bytes = Buffer.from(text, "base64url")
-              const opened = createDecipheriv("aes-256-gcm", key, Buffer.from(nonce, "base64url"))
+              const iv = Buffer.from(nonce, "base64url")
+              // Without the length a tag of four bytes would do, which can be guessed.
+              const opened = createDecipheriv("aes-256-gcm", key, iv, { authTagLength: 16 })
                 .setAAD(Buffer.from(context))
                 .setAuthTag(bytes.subarray(-16))
               return Redacted.make(
