@@ -1,6 +1,7 @@
 /**
  * The apps' door: finds the stage by the exact host and hands the request on to its live release.
  */
+import { makeIdleWatch } from "./IdleWatch.ts"
 import type { Listening } from "./Listener.ts"
 import { badRequest, noSuchHost, type Page, sendPage, sendPageOnSocket } from "./Pages.ts"
 import { forward } from "./Proxy.ts"
@@ -20,6 +21,7 @@ export interface AppsOptions {
 }
 
 export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): Listening => {
+  const idle = makeIdleWatch(idleMs)
   const suffix = `.${appsDomain.toLowerCase()}`
   const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
     if (fault !== null) return badRequest(fault)
@@ -39,7 +41,7 @@ export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): L
         files: (files) => files.serve(request, response),
         upstream: (release, upstream, unreachable) => {
           const { name } = found.spec
-          forward(release, upstream, { request, response, head, name, idleMs, unreachable })
+          forward(release, upstream, { request, response, head, name, idle, unreachable })
         }
       })
     },

@@ -9,6 +9,7 @@ import {
   type InformationEvent,
   type ServerResponse
 } from "node:http"
+import type { IdleWatch, Watched } from "./IdleWatch.ts"
 import { badRequest, cutOff, sendPage, silent } from "./Pages.ts"
 import type { Release, Upstream } from "./Release.ts"
 import { type RequestHead, responseFields, trailerFields } from "./RequestHead.ts"
@@ -19,28 +20,39 @@ export interface Exchange {
   readonly head: RequestHead
   /** The service's name, for pages. */
   readonly name: string
-  /** Milliseconds without a byte in either direction after which nothing more is expected. */
-  readonly idleMs: number
+  readonly idle: IdleWatch
   /** Called instead of an answer when no connection came about; nothing was sent. */
   readonly unreachable: () => void
 }
 
 export const forward = (release: Release, upstream: Upstream, exchange: Exchange): void => {
-  const { response } = exchange
-  let outgoing: ClientRequest | null = null
+  const { idle, name, request, response } = exchange
   const leave = release.enter(() => response.destroy())
-  const onClose = (): void => {
+  const watched: Watched = {
+    outgoing: null,
+    endless: false,
+    onSilent: () => {
+      sendPage(request, response, silent(name))
+      watched.outgoing?.destroy()
+    }
+  }
+  idle.add(watched)
+  const over = (): void => {
+    idle.remove(watched)
     leave()
+  }
+  const onClose = (): void => {
+    over()
     // The client is gone before its answer was complete: so is the reason for the work upstream.
-    if (!response.writableFinished) outgoing?.destroy()
+    if (!response.writableFinished) watched.outgoing?.destroy()
   }
   response.once("close", onClose)
 
   const attempt = (pooled: boolean): void => {
-    outgoing = send(upstream, exchange, pooled, {
+    watched.outgoing = send(upstream, exchange, pooled, watched, {
       unreachable: () => {
         response.off("close", onClose)
-        leave()
+        over()
         exchange.unreachable()
       },
       lost: () => attempt(false)
@@ -59,6 +71,7 @@ const send = (
   { agent, endpoint }: Upstream,
   exchange: Exchange,
   pooled: boolean,
+  watched: Watched,
   failures: Failures
 ): ClientRequest | null => {
   const { head, name, request, response } = exchange
@@ -71,8 +84,7 @@ const send = (
       path: request.url,
       headers: head.fields,
       agent: pooled ? agent : false,
-      setHost: false,
-      timeout: exchange.idleMs
+      setHost: false
     })
   } catch {
     sendPage(
@@ -92,15 +104,10 @@ const send = (
     else start()
   })
   outgoing.on("information", (early) => passOn(exchange, early))
-  outgoing.once("response", (incoming) => sendAnswer(exchange, incoming, outgoing))
+  outgoing.once("response", (incoming) => sendAnswer(exchange, incoming, outgoing, watched))
   let over = false
-  outgoing.once("timeout", () => {
-    over = true
-    outgoing.destroy()
-    sendPage(request, response, silent(name))
-  })
   outgoing.on("error", () => {
-    if (over || response.destroyed) return
+    if (over || response.destroyed || response.writableEnded) return
     over = true
     if (response.headersSent) response.destroy()
     else if (!connected) failures.unreachable()
@@ -162,7 +169,8 @@ const passOn = ({ request, response }: Exchange, early: InformationEvent): void 
 const sendAnswer = (
   { request, response }: Exchange,
   incoming: IncomingMessage,
-  outgoing: ClientRequest
+  outgoing: ClientRequest,
+  watched: Watched
 ): void => {
   if (response.headersSent || response.destroyed) {
     incoming.destroy()
@@ -174,8 +182,7 @@ const sendAnswer = (
   if (incoming.headers.trailer !== undefined && isChunkedTo(request, incoming)) {
     fields.push("Trailer", incoming.headers.trailer)
   }
-  // An event stream may have nothing to say for hours.
-  if (incoming.headers["content-type"]?.startsWith("text/event-stream")) outgoing.setTimeout(0)
+  watched.endless = incoming.headers["content-type"]?.startsWith("text/event-stream") === true
   response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? "", fields)
   let begun = false
   incoming.on("data", (chunk) => {
