@@ -84,6 +84,11 @@ describe("toolsets", () => {
     assert.include(error.evidence.join(), "deploy, keys")
   })
 
+  it("every tool is in one that can be asked for", () => {
+    const unserved = Catalog.allTools.filter(({ toolset }) => !servedToolsets.includes(toolset))
+    assert.deepStrictEqual(unserved, [])
+  })
+
   it("the default is short enough for every client", () => {
     assert.isAtMost(Catalog.toolsFor(keys.dk_live_owner, defaultToolsets).length, 25)
   })
