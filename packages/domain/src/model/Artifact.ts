@@ -10,7 +10,7 @@ export type ArtifactKey = typeof ArtifactKey.Type
 
 /** How to turn a checked-out source into an artifact: detected, then overridden by the settings. */
 export const BuildPlan = Schema.Struct({
-  kind: Schema.Literals(["static", "node"]),
+  kind: Schema.Literals(["static", "node", "python", "go"]),
   /** Shell command lines of the tenant, run inside the sandbox only; absent: the step is left out. */
   install: Schema.optionalKey(Schema.String),
   build: Schema.optionalKey(Schema.String),
@@ -20,7 +20,9 @@ export const BuildPlan = Schema.Struct({
   /** Name and version of everything that shapes the output, e.g. `node 26.10.0`. */
   toolchain: Schema.Array(Schema.String),
   /** What was found, in words for the build log, e.g. `package.json with package-lock.json`. */
-  detected: Schema.String
+  detected: Schema.String,
+  /** Sentences for the build log about what is in the checkout and left out. */
+  notes: Schema.optionalKey(Schema.Array(Schema.String))
 })
 export type BuildPlan = typeof BuildPlan.Type
 

@@ -11,13 +11,14 @@ import type { BuildLog } from "./BuildLog.ts"
 import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
 import { findTree, makeTree, type Tree } from "./DependencyTrees.ts"
 import { copy, link, makeDirectory, move, own, remove } from "./Directories.ts"
-import { installFailure } from "./InstallFailure.ts"
 import type { KeyedLock } from "./KeyedLock.ts"
+import { relocate } from "./Relocate.ts"
 import type { Sandbox } from "./Sandbox.ts"
 import { seal } from "./Seal.ts"
 import { siteOutput } from "./SiteOutput.ts"
 import { rootOf } from "./SourceTree.ts"
 import { runStep } from "./Step.ts"
+import { stepFailure } from "./StepFailure.ts"
 import type { Toolchain } from "./Toolchain.ts"
 import { treeRequest } from "./TreeRequest.ts"
 import type { Work } from "./Workplaces.ts"
@@ -45,6 +46,7 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   const { request, work, log } = site
   const { plan, settings } = request
   log.say(`Detected ${plan.detected}`)
+  for (const note of plan.notes ?? []) log.say(note)
   const root = yield* rootOf(request.source, settings.root_directory)
   const app = join(work.directory, "app")
   yield* move(root, app)
@@ -65,7 +67,9 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   }
   const skip = shared === null ? {} : { skip: shared.folder }
   const size = yield* seal(app, { limit: limit - (shared?.bytes ?? 0), ...skip })
-  const path = [site.toolchain.node.bin]
+  const language = yield* languageOf(site)
+  // A Go binary is whole by itself; an own start command may want Node.js beside another language.
+  const path = [...(language === null ? [] : [language.bin]), site.toolchain.node.bin]
   return {
     directory: app,
     bytes: size + (shared?.bytes ?? 0),
@@ -83,6 +87,7 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
     if (wanted === null) {
       yield* own(app, sandbox.user)
       yield* step(site, app, "install", line)
+      yield* relocate(app)
       return null
     }
     const tree = yield* site.locks.holding(wanted.key)(
@@ -94,7 +99,10 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
         }
         const variables = wanted.usesVariables ? visible(request) : {}
         return yield* makeTree(places.trees, wanted, site.work, site.settings.outputLimit, (at) =>
-          own(at, sandbox.user).pipe(Effect.andThen(step(site, at, "install", line, variables)))
+          own(at, sandbox.user).pipe(
+            Effect.andThen(step(site, at, "install", line, variables)),
+            Effect.andThen(relocate(at))
+          )
         )
       })
     )
@@ -125,7 +133,8 @@ const step = (
   Effect.gen(function* () {
     const { work, log, settings } = site
     const sandbox = yield* site.sandbox
-    const place = { app, ...(yield* makeHome(site, sandbox.user)) }
+    const language = yield* languageOf(site)
+    const place = { app, language, ...(yield* makeHome(site, sandbox.user)) }
     log.say(`$ ${line}`)
     const end = yield* runStep(sandbox.launch(line, place, variables), work.name, log.write).pipe(
       Effect.timeoutOrElse({
@@ -142,10 +151,13 @@ const step = (
     )
     if (end.code === 0) return
     const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
-    const evidence = log.evidence()
-    if (kind === "install") return yield* installFailure(shown(line), ended, log)
-    return yield* rejected("build_failed", `'${shown(line)}' ${ended}.`, { evidence })
+    return yield* stepFailure(kind, shown(line), ended, log)
   })
+
+const languageOf = ({ request, toolchain }: Site) => {
+  const { kind } = request.plan
+  return kind === "python" || kind === "go" ? toolchain.languages[kind] : Effect.succeed(null)
+}
 
 /** A command line as a sentence can carry it. */
 const shown = (line: string) => (line.length > 120 ? `${line.slice(0, 119)}…` : line)

@@ -29,6 +29,10 @@ const config = Config.all({
   logLimit: Config.Int("BUILD_LOG_LIMIT").pipe(Config.withDefault(4 * 1024 ** 2)),
   /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
   npmRegistry: Config.option(Config.URL("BUILD_NPM_REGISTRY")),
+  /** Package index for Python; PyPI otherwise. */
+  pythonIndex: Config.option(Config.URL("BUILD_PYTHON_INDEX")),
+  /** Module proxy for Go, as its GOPROXY; Go's own default otherwise. */
+  goProxy: Config.option(Config.String("BUILD_GO_PROXY")),
   /** Certificates that builds trust; the system's bundle otherwise. */
   caFile: Config.option(Config.String("BUILD_CA_FILE")),
   /** Days that unused dependency trees are kept. */
@@ -46,7 +50,14 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
       const places = yield* preparePlaces(host, settings)
       const toolchain = yield* findToolchain(host.node, settings.path)
       const caFile = Option.getOrElse(settings.caFile, systemCa)
-      const parts = { toolchain, etc: places.etc, caFile, searchPath: settings.path }
+      const parts = {
+        toolchain,
+        etc: places.etc,
+        caFile,
+        searchPath: settings.path,
+        pythonIndex: Option.match(settings.pythonIndex, { onNone: () => null, onSome: String }),
+        goProxy: Option.getOrNull(settings.goProxy)
+      }
       yield* writeEtc(places.etc, {
         npm: toolchain.npm?.directory ?? null,
         npmRegistry: Option.match(settings.npmRegistry, { onNone: () => null, onSome: String })
@@ -128,7 +139,8 @@ const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
 export const BuildProcess = Provider.make({
   id: "process",
   service: Build,
-  summary: "Builds static sites and Node projects as sandboxed processes on this machine.",
+  summary:
+    "Builds static sites, Node, Python and Go projects as sandboxed processes on this machine.",
   config,
   make: layer
 })

@@ -169,7 +169,7 @@ describe("what is planned", () => {
 describe("what is refused", () => {
   const cases: ReadonlyArray<[string, Files, Partial<ServiceSettings>, string, RegExp]> = [
     ["an empty checkout", {}, {}, "unknown_kind", /empty/u],
-    ["another language", { "requirements.txt": "" }, {}, "unknown_kind", /Python/u],
+    ["another language", { Gemfile: "" }, {}, "unknown_kind", /Ruby/u],
     [
       "no lockfile",
       { "package.json": pkg({ dependencies: { a: "1" } }), "index.js": "" },

@@ -1,5 +1,5 @@
 /**
- * What is in a checkout, and what follows from it. A package.json makes a Node project, unless it
+ * What is in a checkout, and what follows from it. Go and Python come first; a package.json makes a Node project, unless it
  * only builds a site; without one, an index.html makes a site and a server.js a Node project.
  */
 import type { BuildError } from "@deploy-mcp/domain/Build"
@@ -7,17 +7,51 @@ import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
 import { rejected } from "./BuildFault.ts"
+import { detectGo, goFiles } from "./GoProject.ts"
 import { detectNode, hasDependencies, isDevServer, nodeEntry } from "./NodeProject.ts"
 import { readPackageJson, readText } from "./PackageJson.ts"
+import { procfileNotes, readProcfile } from "./Procfile.ts"
+import { detectPython, pythonFiles } from "./PythonProject.ts"
 import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
 import { revision, type Toolchain } from "./Toolchain.ts"
 
 export const detect = Effect.fn("BuildProcess.detect")(function* (
   source: string,
+  given: ServiceSettings,
+  toolchain: Toolchain
+): Effect.fn.Return<BuildPlan, BuildError> {
+  const root = yield* rootOf(source, given.root_directory)
+  const procfile = yield* readProcfile(root)
+  const start = given.start_command ?? procfile?.web
+  const settings = start === undefined ? given : { ...given, start_command: start }
+  const language = yield* languageOf(root, settings)
+  const plan = yield* language === "go"
+    ? detectGo(root, settings, toolchain)
+    : language === "python"
+      ? detectPython(root, settings, toolchain)
+      : detectWeb(source, root, settings, toolchain)
+  const notes = procfile === null ? [] : procfileNotes(procfile)
+  return notes.length === 0 ? plan : { ...plan, notes }
+})
+
+/** Null: a Node project or a site. */
+const languageOf = (
+  root: string,
+  { build_pack }: ServiceSettings
+): Effect.Effect<"go" | "python" | null, BuildError> =>
+  Effect.gen(function* () {
+    if (build_pack !== "auto")
+      return build_pack === "go" || build_pack === "python" ? build_pack : null
+    if ((yield* firstFile(root, goFiles)) !== null) return "go"
+    return (yield* firstFile(root, pythonFiles)) === null ? null : "python"
+  })
+
+const detectWeb = Effect.fn("BuildProcess.detectWeb")(function* (
+  source: string,
+  root: string,
   settings: ServiceSettings,
   toolchain: Toolchain
 ): Effect.fn.Return<BuildPlan, BuildError> {
-  const root = yield* rootOf(source, settings.root_directory)
   const manifest = yield* readPackageJson(root)
   const entry = yield* nodeEntry(root, manifest)
   const site = yield* detectSite(root, settings)
@@ -97,10 +131,7 @@ const siteAsItIs = (
 
 const otherLanguages: ReadonlyArray<readonly [file: string, language: string]> = [
   ["Dockerfile", "a Dockerfile"],
-  ["go.mod", "Go"],
   ["Cargo.toml", "Rust"],
-  ["requirements.txt", "Python"],
-  ["pyproject.toml", "Python"],
   ["deno.json", "Deno"],
   ["Gemfile", "Ruby"],
   ["composer.json", "PHP"]
@@ -113,7 +144,7 @@ const unknown = (root: string, cause: string): Effect.Effect<never, BuildError> 
       if (!(yield* isFile(root, file))) continue
       return yield* rejected("unknown_kind", `${cause} ${language} is not supported yet.`, {
         evidence: [file],
-        next: "Deploy a static site (index.html) or a Node project (package.json)."
+        next: "Deploy a static site (index.html) or a project in Node (package.json), Python (requirements.txt) or Go (go.mod)."
       })
     }
     const files = names.slice(0, 20)

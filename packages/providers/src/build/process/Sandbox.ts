@@ -8,6 +8,7 @@
  */
 import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { delimiter, join } from "node:path"
+import type { Language } from "./Languages.ts"
 import type { Toolchain } from "./Toolchain.ts"
 
 /** The host user that builds run as when the platform is root; outside the range of services. */
@@ -20,6 +21,8 @@ export interface Workplace {
   readonly home: string
   /** Absolute, writable: the owner's package cache. */
   readonly cache: string
+  /** What the step needs beside Node.js. */
+  readonly language?: Language | null
 }
 
 /** How to start a step with `node:child_process`. */
@@ -52,6 +55,9 @@ export interface SandboxParts {
   readonly etc: string
   readonly caFile: string | null
   readonly searchPath: string
+  /** Addresses of the operator's; null: the usual ones. */
+  readonly pythonIndex: string | null
+  readonly goProxy: string | null
 }
 
 export const bubblewrap = (program: string, version: string, parts: SandboxParts): Sandbox => {
@@ -62,14 +68,18 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
     user: root ? buildUser : null,
     launch: (line, place, variables) => {
       const env = {
-        ...defaults,
+        ...defaults(inside.cache, parts),
         ...variables,
-        ...environment(inside, parts.caFile === null ? null : inside.ca)
+        ...environment(
+          { ...inside, path: [...binOf(place), inside.path].join(delimiter) },
+          parts.caFile === null ? null : inside.ca
+        )
       }
       const options = [
         ...fence(root),
         ...system(),
         ...tools(parts),
+        ...language(place),
         ...["--perms", "0755", "--dir", "/home", "--perms", "0777", "--tmpfs", inside.home],
         ...["--bind", place.cache, inside.cache],
         ...[".npmrc", ".yarnrc.yml"].flatMap((name) =>
@@ -112,7 +122,7 @@ export const plain = (why: string, user: number | null, parts: SandboxParts): Sa
     file: "/bin/sh",
     args: ["-c", line],
     env: {
-      ...defaults,
+      ...defaults(place.cache, parts),
       ...variables,
       ...environment(
         {
@@ -121,6 +131,7 @@ export const plain = (why: string, user: number | null, parts: SandboxParts): Sa
           npmrc: join(parts.etc, "npmrc"),
           path: [
             ...(parts.toolchain.npm === null ? [] : [join(parts.etc, "bin")]),
+            ...binOf(place),
             parts.toolchain.node.bin,
             parts.searchPath,
             "/usr/local/bin:/usr/bin:/bin"
@@ -144,8 +155,30 @@ const inside = {
   path: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
 }
 
+const binOf = ({ language }: Workplace) => (language ? [language.bin] : [])
+
+/** At its own place: installations hold absolute paths. */
+const language = ({ language }: Workplace): ReadonlyArray<string> =>
+  !language || `${language.root}/`.startsWith("/usr/") ? [] : readOnly(language.root, language.root)
+
 /** A tenant's variables replace these. */
-const defaults = { LANG: "C.UTF-8", CI: "true", NO_COLOR: "1" }
+const defaults = (cache: string, { pythonIndex, goProxy }: SandboxParts) => ({
+  LANG: "C.UTF-8",
+  CI: "true",
+  NO_COLOR: "1",
+  PIP_NO_INPUT: "1",
+  PIP_PROGRESS_BAR: "off",
+  PIP_DISABLE_PIP_VERSION_CHECK: "1",
+  ...(pythonIndex === null ? {} : { PIP_INDEX_URL: pythonIndex, UV_DEFAULT_INDEX: pythonIndex }),
+  UV_NO_PROGRESS: "1",
+  UV_LINK_MODE: "copy",
+  UV_PYTHON_DOWNLOADS: "never",
+  GOPATH: `${cache}/_others/go`,
+  GOFLAGS: "-buildvcs=false -modcacherw",
+  GOTOOLCHAIN: "local",
+  CGO_ENABLED: "0",
+  ...(goProxy === null ? {} : { GOPROXY: goProxy })
+})
 
 const environment = (
   places: { home: string; cache: string; npmrc: string; path: string },
@@ -164,7 +197,12 @@ const environment = (
   YARN_IGNORE_PATH: "1",
   ...(caFile === null
     ? {}
-    : { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: caFile, npm_config_cafile: caFile })
+    : {
+        NODE_EXTRA_CA_CERTS: caFile,
+        SSL_CERT_FILE: caFile,
+        PIP_CERT: caFile,
+        npm_config_cafile: caFile
+      })
 })
 
 const fence = (root: boolean): ReadonlyArray<string> => [

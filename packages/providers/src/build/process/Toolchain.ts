@@ -2,6 +2,7 @@
 import { readFile, realpath, stat } from "node:fs/promises"
 import { delimiter, dirname, join } from "node:path"
 import { Effect } from "effect"
+import { findLanguages, type Languages } from "./Languages.ts"
 
 export interface Npm {
   readonly version: string
@@ -12,6 +13,9 @@ export interface Npm {
 export interface Toolchain {
   readonly node: { readonly bin: string; readonly version: string }
   readonly npm: Npm | null
+  readonly languages: Languages
+  /** `linux x64 glibc`: what compiled code runs on. */
+  readonly platform: string
   /** Names and versions of what shapes a build with npm, this provider's own revision first. */
   readonly versions: ReadonlyArray<string>
 }
@@ -23,18 +27,22 @@ export const findToolchain = (
   node: { readonly bin: string; readonly version: string },
   searchPath: string
 ): Effect.Effect<Toolchain> =>
-  findNpm(node.bin, searchPath).pipe(
-    Effect.map((npm) => ({
+  Effect.gen(function* () {
+    const npm = yield* findNpm(node.bin, searchPath)
+    const platform = `${process.platform} ${process.arch} ${libc()}`
+    return {
       node,
       npm,
+      languages: yield* findLanguages(searchPath),
+      platform,
       versions: [
         revision,
         `node ${node.version}`,
         ...(npm === null ? [] : [`npm ${npm.version}`]),
-        `${process.platform} ${process.arch} ${libc()}`
+        platform
       ]
-    }))
-  )
+    }
+  })
 
 /** The one beside Node.js wins; a global one on the path is next. */
 const findNpm = (nodeBin: string, searchPath: string): Effect.Effect<Npm | null> =>

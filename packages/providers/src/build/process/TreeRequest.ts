@@ -4,6 +4,7 @@ import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
 import { fetchedTree } from "./FetchedTree.ts"
 import { npmTree } from "./NpmTree.ts"
+import { pythonTree } from "./PythonTree.ts"
 
 export interface TreeInput {
   /** What the install leaves, e.g. `node_modules`. */
@@ -25,7 +26,10 @@ export const treeRequest = Effect.fn("BuildProcess.treeRequest")(function* (
   identity: ReadonlyArray<string>,
   variables: Readonly<Record<string, string>>
 ): Effect.fn.Return<TreeRequest | null, BuildError> {
-  const input = (yield* npmTree(root, install)) ?? (yield* fetchedTree(root, install))
+  const input =
+    (yield* npmTree(root, install)) ??
+    (yield* fetchedTree(root, install)) ??
+    (yield* pythonTree(root, install))
   if (input === null) return null
   const seen = input.usesVariables ? Object.entries(variables).sort() : []
   const parts = JSON.stringify([install, identity, Object.entries(input.files), seen])

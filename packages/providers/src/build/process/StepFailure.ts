@@ -86,11 +86,19 @@ const complaints: ReadonlyArray<Complaint> = [
   )
 ]
 
-export const installFailure = (line: string, ended: string, log: BuildLog): BuildError => {
+/** `kind`: what the step was for, which decides where no complaint is known. */
+export const stepFailure = (
+  kind: "install" | "build",
+  line: string,
+  ended: string,
+  log: BuildLog
+): BuildError => {
   const output = log.recent()
-  const found = complaints.find(({ sign }) => sign.test(output))
+  const known = kind === "install" ? [...complaints, ...languages] : languages
+  const found = known.find(({ sign }) => sign.test(output))
   if (found === undefined) {
-    return rejected("install_failed", `'${line}' ${ended}.`, { evidence: log.evidence() })
+    const code = kind === "install" ? "install_failed" : "build_failed"
+    return rejected(code, `'${line}' ${ended}.`, { evidence: log.evidence() })
   }
   const telling = found.telling === undefined ? [] : log.evidence(found.telling)
   return rejected(found.code, found.cause, {
@@ -98,3 +106,62 @@ export const installFailure = (line: string, ended: string, log: BuildLog): Buil
     ...(found.next === undefined ? {} : { next: found.next })
   })
 }
+
+const missing = (sign: RegExp, cause: string): Complaint => ({
+  sign,
+  code: "toolchain_missing",
+  cause,
+  telling: sign
+})
+
+/** Python's and Go's, which may also end a build. */
+const languages: ReadonlyArray<Complaint> = [
+  missing(
+    /ensurepip is not available|No module named '?(?:venv|ensurepip)\b/u,
+    "Python's venv module is not installed on this machine."
+  ),
+  missing(
+    /requires go >= \S+ \(running go|go\.mod requires go/u,
+    "go.mod asks for a newer Go than this machine has."
+  ),
+  missing(
+    /No interpreter found|is incompatible with the project's Python requirement/u,
+    "The project asks for another Python than this machine has."
+  ),
+  {
+    sign: /missing go\.sum entry|updates to go\.(?:mod|sum) needed/u,
+    code: "lockfile_outdated",
+    cause: "go.sum does not match what the program imports.",
+    next: "Run go mod tidy, commit go.mod and go.sum and push again.",
+    telling: /go\.sum|updates to/u
+  },
+  {
+    sign: /no required module provides package/u,
+    code: "build_failed",
+    cause: "The program imports a package that go.mod does not name.",
+    next: "Run go mod tidy, commit go.mod and go.sum and push again.",
+    telling: /no required module/u
+  },
+  outdated(/lockfile at `uv\.lock` needs to be updated/u, "uv.lock", "uv lock"),
+  failed(
+    /NewConnectionError|ConnectTimeoutError|client error \(Connect\)|dns error|dial tcp/u,
+    "The package registry could not be reached.",
+    "Call redeploy_service to try again; if it stays, tell the operator that the registry is away."
+  ),
+  {
+    ...failed(
+      /No matching distribution found|was not found in the package registry|unknown revision|No solution found/u,
+      "A dependency does not exist in the version that is asked for."
+    ),
+    telling: /No matching distribution|not found in|unknown revision|No solution|Because /u
+  },
+  failed(/ResolutionImpossible/u, "The dependencies ask for versions that exclude each other."),
+  {
+    ...failed(
+      /command '\S*(?:gcc|cc|g\+\+|clang)' failed|Unable to find a compiler/u,
+      "A dependency has to be compiled, and this machine has no compiler for it.",
+      "Choose a version of it that is published for this platform, or ask the operator for a C compiler."
+    ),
+    telling: /error: |compiler/u
+  }
+]
