@@ -155,6 +155,33 @@ describe("a request for logs", () => {
     await done(3)
     assert.deepEqual(texts(all(3)), ["line 1200", "news 1"])
 
+    // A search: the last ones with the text, in any case, however far back; also after a position.
+    ask(6, { contains: "INE 11", tail: 4 })
+    await done(6)
+    assert.deepEqual(texts(all(6)), ["line 1196", "line 1197", "line 1198", "line 1199"])
+    ask(7, { contains: "line 7", after: 702, tail: 1 })
+    await done(7)
+    assert.deepEqual(texts(all(7)).slice(0, 2), ["line 702", "line 703"])
+    assert.isTrue(texts(all(7)).every((text) => text.includes("line 7")))
+    const [{ at = 0 } = {}] = all(3).slice(-1)
+    ask(8, { since: at, tail: 100 })
+    await done(8)
+    assert.strictEqual(texts(all(8)).at(-1), "news 1")
+    assert.isTrue(all(8).every((line) => line.at >= at))
+    ask(9, { since: at + 1, contains: "news", tail: 100 })
+    await done(9)
+    assert.deepEqual(all(9), [])
+    ask(10, { contains: "more", follow: true, tail: 5 })
+    await harness.get("/print?key=2:less")
+    await harness.get("/print?key=2:more")
+    await control.until(
+      "what fits",
+      is("lines", ({ id, lines }) => id === 10 && lines.at(-1)?.text === "more 2")
+    )
+    control.send({ type: "logs_stop", id: 10 })
+    await done(10)
+    assert.deepEqual(texts(all(10)), ["more 1", "more 2"])
+
     ask(4, { follow: true, tail: 0 })
     await control.snapshot()
     await done(4)

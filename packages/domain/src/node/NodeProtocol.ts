@@ -101,6 +101,10 @@ export const LogsRequest = Schema.Struct({
   /** Only lines after this position; null: the last `tail` lines. */
   after: Schema.NullOr(Schema.Int),
   tail: Schema.Int,
+  /** Only lines with this text in them, in any case; `tail` then counts these. */
+  contains: Schema.optionalKey(Schema.String),
+  /** Only lines from this time on, in milliseconds since 1970. */
+  since: Schema.optionalKey(Schema.Int),
   /** Keep sending new lines until `logs_stop`. */
   follow: Schema.Boolean
 })
