@@ -69,7 +69,7 @@ onEachDatabase((fresh) => {
               it.commit({ page: `${turn}` })
               const queued = yield* it.redeploy()
               const { id } = yield* it.row(queued.number)
-              yield* Effect.sleep((length * 1.2 * turn) / 200)
+              yield* Effect.sleep((length * 2 * turn) / 200)
               const cancelled = yield* coordinator.cancel(id)
               const ended = yield* it.settled(undefined, queued.number)
               assert.strictEqual(ended.status, cancelled ? "cancelled" : "live", `turn ${turn}`)

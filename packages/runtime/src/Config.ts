@@ -1,9 +1,17 @@
 /** Every setting of the runtime, its default and what it means. Providers describe their own. */
-import { Config, Option } from "effect"
+import { Config, Option, Schema } from "effect"
+import { DatabaseUrl } from "./store/DatabaseUrl.ts"
 
 export const settings = Config.all({
   /** Folder that holds all state. */
   home: Config.String("DEPLOY_MCP_HOME").pipe(Config.withDefault(".deploy-mcp")),
+  /**
+   * Postgres that holds the rows instead of a file in the home; one control process at a time. The
+   * connection keeps a lock, so it must not go through a pooler that changes sessions.
+   */
+  databaseUrl: Config.schema(Schema.NullOr(DatabaseUrl), "DEPLOY_MCP_DATABASE_URL").pipe(
+    Config.withDefault(null)
+  ),
   /** MCP, git, API and health, on 127.0.0.1. */
   port: Config.Port("DEPLOY_MCP_PORT").pipe(Config.withDefault(8081)),
   /** Deployed services, on 127.0.0.1. */

@@ -4,10 +4,12 @@ import { join, resolve } from "node:path"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit, Layer, Logger, References, Schedule } from "effect"
 import { defaultTeardown, type Teardown } from "effect/Runtime"
+import type { SqlErrorReason } from "effect/sql/SqlError"
 import { banner } from "./Banner.ts"
 import { settings } from "./Config.ts"
 import { FirstOwner } from "./commands/FirstOwner.ts"
 import { embedded } from "./compositions/embedded.ts"
+import { migrate } from "./Migrate.ts"
 
 const version = "0.1.0"
 const second = 1000
@@ -15,9 +17,19 @@ const day = 86_400 * second
 
 const main = Effect.gen(function* () {
   const started = performance.now()
-  const { home: folder, edge, startTimeout, trashRetention, ...facts } = yield* settings
+  const {
+    home: folder,
+    databaseUrl,
+    edge,
+    startTimeout,
+    trashRetention,
+    ...facts
+  } = yield* settings
   const home = resolve(folder)
   mkdirSync(home, { recursive: true, mode: 0o700 })
+  if (process.argv[2] === "migrate") {
+    return yield* migrate({ home, databaseUrl, json: process.argv.includes("--json") })
+  }
   process.chdir(home)
   process.umask(0o077) // what others may read (artifacts) is opened by whoever makes it
   const platform = {
@@ -31,7 +43,7 @@ const main = Effect.gen(function* () {
     const owner = yield* FirstOwner
     yield* banner(platform, owner, version, started)
     return yield* untilHomeIsGone(home)
-  }).pipe(Effect.provide(embedded({ platform, edge: program, version })))
+  }).pipe(Effect.provide(embedded({ platform, databaseUrl, edge: program, version })))
 })
 
 /** A platform without its state serves nobody; the edge ends by itself for the same reason. */
@@ -68,12 +80,18 @@ const teardown: Teardown = (exit, onExit) =>
 
 hardExit.pipe(
   Effect.andThen(main),
-  Effect.catchTag("HomeHeld", (held) => Effect.sync(() => stopWith(held.message))),
+  Effect.catchTag(["HomeHeld", "DatabaseHeld"], (held) =>
+    Effect.sync(() => stopWith(held.message))
+  ),
+  Effect.catchTag("SqlError", (error) => Effect.sync(() => stopWith(cannotOpen(error.reason)))),
   Effect.catchTag("ServeError", (error) => Effect.sync(() => stopWith(cannotListen(error.cause)))),
   Effect.catchTag("ConfigError", (error) => Effect.sync(() => stopWith(error.message))),
   Effect.provide(logging),
   NodeRuntime.runMain({ teardown })
 )
+
+const cannotOpen = ({ message, cause }: SqlErrorReason) =>
+  `cannot use the database (${cause instanceof Error ? cause.message : message}). Look at DEPLOY_MCP_DATABASE_URL, and whether Postgres answers there.`
 
 const cannotListen = (cause: unknown) =>
   `cannot listen (${cause instanceof Error ? cause.message : "unknown cause"}). Stop what uses the port, or set DEPLOY_MCP_PORT to another one.`

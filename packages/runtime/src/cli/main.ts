@@ -13,6 +13,7 @@ import { doctor } from "./Doctor.ts"
 import { keys } from "./Keys.ts"
 import { logs } from "./Logs.ts"
 import { mcp } from "./Mcp.ts"
+import { migrate } from "./Migrate.ts"
 import { failureLines } from "./Output.ts"
 import { root } from "./Root.ts"
 import { services } from "./Services.ts"
@@ -40,7 +41,7 @@ const platform = Client.layer.pipe(
 process.stdout.on("error", () => process.exit(0))
 
 root.pipe(
-  Command.withSubcommands([up, demo, deploy, services, logs, keys, mcp, doctor]),
+  Command.withSubcommands([up, demo, deploy, services, logs, keys, mcp, migrate, doctor]),
   Command.run({ version }),
   Effect.provide(platform),
   Effect.tapError((error) =>

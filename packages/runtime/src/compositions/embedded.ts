@@ -1,10 +1,10 @@
-/** Control and edge on one machine, one file on disk, nothing to install: a bill of materials. */
+/** Control and edge on one machine, nothing to install: a bill of materials. */
 import { createServer } from "node:http"
 import { dirname, join } from "node:path"
 import { Host, type Provider } from "@deploy-mcp/domain/Provider"
 import { build, deploy, git, vault } from "@deploy-mcp/providers/catalog"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { type Context, Effect, Layer } from "effect"
+import { type Context, Effect, Layer, type Redacted } from "effect"
 import { HttpRouter } from "effect/http"
 import * as AuditLog from "../AuditLog.ts"
 import * as FirstOwner from "../commands/FirstOwner.ts"
@@ -15,18 +15,20 @@ import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
 import { Platform } from "../Platform.ts"
+import * as Database from "../store/Database.ts"
 import * as HomeLock from "../store/HomeLock.ts"
-import * as Sqlite from "../store/Sqlite.ts"
 import { core } from "./core.ts"
 
 export interface EmbeddedOptions {
   readonly platform: Context.Service.Shape<typeof Platform>
+  /** Postgres for the rows; null: a file in the home. */
+  readonly databaseUrl: Redacted.Redacted | null
   /** Entry of the edge's program. */
   readonly edge: string
   readonly version: string
 }
 
-export const embedded = ({ platform, edge, version }: EmbeddedOptions) => {
+export const embedded = ({ platform, databaseUrl, edge, version }: EmbeddedOptions) => {
   const { home, port, allowedHosts } = platform
   const node = { bin: dirname(process.execPath), version: process.versions.node }
   const artifacts = join(home, "artifacts")
@@ -41,9 +43,10 @@ export const embedded = ({ platform, edge, version }: EmbeddedOptions) => {
     provide(deploy[0], "."),
     provide(vault[0], ".")
   )
-  // The lock is under all else: nothing of a home that another process holds may be touched.
+  // The locks are under all else: nothing that another process holds may be touched.
   const world = Layer.mergeAll(providers, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
-    Layer.provideMerge(Sqlite.layer(join(home, "deploy-mcp.db"))),
+    Layer.provideMerge(Database.layer(home, databaseUrl)),
+    Layer.provideMerge(Database.layerLock(databaseUrl)),
     Layer.provideMerge(HomeLock.layer(home)),
     Layer.provideMerge(Layer.succeed(Platform, platform))
   )

@@ -7,15 +7,19 @@ import services from "./migrations/0003_services.ts"
 import deployments from "./migrations/0004_deployments.ts"
 import undo from "./migrations/0005_undo.ts"
 
-export const layer = Layer.effectDiscard(
-  Migrator.make({})({
-    table: "deploy_mcp_migrations",
-    loader: Migrator.fromRecord({
-      "0001_owners": owners,
-      "0002_repositories": repositories,
-      "0003_services": services,
-      "0004_deployments": deployments,
-      "0005_undo": undo
-    })
-  }).pipe(Effect.orDie)
+/** Runs what is missing; the names of those that it ran. */
+export const run = Migrator.make({})({
+  table: "deploy_mcp_migrations",
+  loader: Migrator.fromRecord({
+    "0001_owners": owners,
+    "0002_repositories": repositories,
+    "0003_services": services,
+    "0004_deployments": deployments,
+    "0005_undo": undo
+  })
+}).pipe(
+  Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),
+  Effect.orDie
 )
+
+export const layer = Layer.effectDiscard(run)

@@ -29,6 +29,7 @@ export const layer = (
     Effect.gen(function* () {
       const client = yield* PgClient.make(configOf(url))
       const engine = yield* PgClient.make(configOf(url))
+      yield* client`SELECT 1` // pools connect late; who cannot reach the database hears it here
       const withTransaction = asIfAlone(client)
       return Context.make(SqlClient.SqlClient, Object.assign(client, { withTransaction })).pipe(
         Context.add(EngineDatabase, engine)
