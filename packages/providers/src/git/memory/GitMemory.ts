@@ -11,44 +11,59 @@ import { Context, Effect, Layer } from "effect"
 
 type Files = Readonly<Record<string, string>>
 
-/** What a test does to the world that the double keeps. */
+/** What a test does to the world that the double keeps; it outlives the provider. */
 export class GitWorld extends Context.Service<
   GitWorld,
   {
     /** Equal files give equal commits, so that a branch can go back to an older one. */
     readonly commit: (repository: RepositoryId, branch: BranchName, files: Files) => CommitSha
+    readonly repositories: Map<RepositoryId, Repository>
   }
->()("@deploy-mcp/providers/GitWorld") {}
-
-export const layer: Layer.Layer<Git | GitWorld> = Layer.effectContext(
-  Effect.sync(() => {
-    const repositories = new Map<RepositoryId, Map<BranchName, CommitSha>>()
-    const commits = new Map<CommitSha, Files>()
-    const branchesOf = (repository: RepositoryId) => {
-      const known = repositories.get(repository) ?? new Map<BranchName, CommitSha>()
-      repositories.set(repository, known)
-      return known
-    }
-    const world = GitWorld.of({
+>()("@deploy-mcp/providers/GitWorld") {
+  static readonly layer = Layer.sync(GitWorld, () => {
+    const repositories = new Map<RepositoryId, Repository>()
+    return {
+      repositories,
       commit: (repository, branch, files) => {
         const sha = CommitSha.make(createHash("sha1").update(JSON.stringify(files)).digest("hex"))
-        commits.set(sha, files)
-        branchesOf(repository).set(branch, sha)
+        const known = repositories.get(repository) ?? empty()
+        repositories.set(repository, known)
+        known.commits.set(sha, files)
+        known.branches.delete(branch)
+        known.branches.set(branch, sha)
         return sha
       }
-    })
-    const git = Git.of({
-      ensureRepository: (repository) => Effect.sync(() => void branchesOf(repository)),
+    }
+  })
+}
+
+interface Repository {
+  readonly branches: Map<BranchName, CommitSha>
+  readonly commits: Map<CommitSha, Files>
+}
+
+const empty = (): Repository => ({ branches: new Map(), commits: new Map() })
+
+export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
+  Git,
+  Effect.map(GitWorld, ({ repositories }) => {
+    return Git.of({
+      ensureRepository: (repository) =>
+        Effect.sync(() => {
+          if (!repositories.has(repository)) repositories.set(repository, empty())
+        }),
       removeRepository: (repository) => Effect.sync(() => void repositories.delete(repository)),
       head: (repository, branch) =>
-        Effect.sync(() => repositories.get(repository)?.get(branch) ?? null),
+        Effect.sync(() => repositories.get(repository)?.branches.get(branch) ?? null),
       branches: (repository) =>
         Effect.sync(() =>
-          [...branchesOf(repository)].map(([branch, commit]) => ({ branch, commit }))
+          [...(repositories.get(repository)?.branches ?? [])]
+            .map(([branch, commit]) => ({ branch, commit }))
+            .reverse()
         ),
-      checkout: (_, commit, directory) =>
+      checkout: (repository, commit, directory) =>
         Effect.suspend(() => {
-          const files = commits.get(commit)
+          const files = repositories.get(repository)?.commits.get(commit)
           if (files === undefined) {
             const failure = Failure.of("branch_missing", `There is no commit ${commit}.`)
             return Effect.fail(new GitError({ reason: new Rejected({ failure }) }))
@@ -63,6 +78,7 @@ export const layer: Layer.Layer<Git | GitWorld> = Layer.effectContext(
       exchange: () =>
         Effect.fail(new GitError({ reason: new Unsupported({ feature: "git over HTTP" }) }))
     })
-    return Context.make(Git, git).pipe(Context.add(GitWorld, world))
   })
 )
+
+export const layer: Layer.Layer<Git | GitWorld> = provider.pipe(Layer.provideMerge(GitWorld.layer))

@@ -1,0 +1,201 @@
+/**
+ * What "implements Git" means:
+ *
+ *     GitConformance.suite("mine", layer, { world, push, clone, folder, read, write })
+ */
+import { assert, layer as withLayer } from "@effect/vitest"
+import { Effect, Layer, type Scope, Stream } from "effect"
+import { Git } from "../Git.ts"
+import { RepositoryId } from "../model/Ids.ts"
+import { BranchName, CommitSha } from "../model/Names.ts"
+import * as Laws from "./Laws.ts"
+
+/** Paths and what is in them. */
+export type Files = Readonly<Record<string, string>>
+
+export interface GitWorld<W> {
+  /** What outlives an instance of the provider: a folder, a host. Made once for the suite. */
+  readonly world: Layer.Layer<W, unknown>
+  /** Makes a commit of exactly these files the head of a branch, as a person with a work tree does. */
+  readonly push: (
+    repository: RepositoryId,
+    branch: BranchName,
+    files: Files
+  ) => Effect.Effect<CommitSha, unknown, W | Git | Scope.Scope>
+  /** What a person who clones the branch gets; fails when there is nothing to clone. */
+  readonly clone: (
+    repository: RepositoryId,
+    branch: BranchName
+  ) => Effect.Effect<Files, unknown, W | Git | Scope.Scope>
+  /** A path below an empty folder where nothing is yet. */
+  readonly folder: Effect.Effect<string, unknown, W | Scope.Scope>
+  readonly read: (folder: string) => Effect.Effect<Files, unknown, W>
+  readonly write: (folder: string, files: Files) => Effect.Effect<unknown, unknown, W>
+  /** What the provider must refuse with `Unsupported`. */
+  readonly unsupported?: ReadonlyArray<"exchange">
+}
+
+const main = BranchName.make("main")
+const deep = BranchName.make("feature/deep")
+const one: Files = { "index.html": "one", "folder/a.txt": "a\r\nb\n" }
+const two: Files = { "index.html": "two" }
+
+export const suite = <W>(
+  name: string,
+  provider: Layer.Layer<Git, unknown, W>,
+  { world, push, clone, folder, read, write, unsupported = [] }: GitWorld<W>
+): void => {
+  const instance: Laws.Instance<Git, W | Scope.Scope> = (use) =>
+    Effect.provide(use, Layer.fresh(provider), { local: true })
+  const ensure = (id: RepositoryId) => Git.use((git) => git.ensureRepository(id))
+  const remove = (id: RepositoryId) => Git.use((git) => git.removeRepository(id))
+  const head = (id: RepositoryId, branch = main) => Git.use((git) => git.head(id, branch))
+  const branches = (id: RepositoryId) => Git.use((git) => git.branches(id))
+  const checkout = (id: RepositoryId, commit: CommitSha, into: string) =>
+    Git.use((git) => git.checkout(id, commit, into))
+
+  withLayer(world, { excludeTestServices: true })(`${name} is a Git`, (it) => {
+    it.effect("makes an empty repository", () => {
+      const id = idOf(1)
+      const look = Effect.all([head(id), branches(id)])
+      return Laws.converges({ instance, change: ensure(id), look }, [null, []])
+    })
+
+    it.effect("keeps what was pushed when it is asked to make the repository again", () => {
+      const id = idOf(2)
+      return Effect.gen(function* () {
+        const [first, second] = yield* instance(
+          Effect.andThen(ensure(id), Effect.all([push(id, main, one), push(id, deep, two)]))
+        )
+        const known = branches(id).pipe(
+          Effect.map((all) => new Map(all.map(({ branch, commit }) => [branch, commit])))
+        )
+        const look = Effect.all([head(id), head(id, deep), known, clone(id, main), clone(id, deep)])
+        const heads = new Map([
+          [main, first],
+          [deep, second]
+        ])
+        yield* Laws.converges({ instance, change: ensure(id), look }, [
+          first,
+          second,
+          heads,
+          one,
+          two
+        ])
+      })
+    })
+
+    it.effect(
+      "checks out a commit over whatever stood there, also when the first try was cut",
+      () => {
+        const id = idOf(3)
+        return Effect.gen(function* () {
+          const older = yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
+          const newer = yield* instance(push(id, main, two))
+          assert.strictEqual(yield* instance(head(id)), newer)
+          const into = yield* folder
+          yield* write(into, { "stale.txt": "of an older build", "folder/b.txt": "b" })
+          const look = Effect.map(read(into), withoutMarks)
+          yield* Laws.converges({ instance, change: checkout(id, older, into), look }, one)
+          yield* Laws.converges({ instance, change: checkout(id, newer, into), look }, two)
+          yield* instance(Effect.timeoutOption(checkout(id, older, into), "1 millis"))
+          yield* Laws.converges({ instance, change: checkout(id, older, into), look }, one)
+        })
+      }
+    )
+
+    it.effect("removes a repository with all that was in it", () => {
+      const id = idOf(4)
+      return Effect.gen(function* () {
+        const commit = yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
+        const look = Effect.all([head(id), branches(id)])
+        yield* Laws.converges({ instance, change: remove(id), look }, [null, []])
+        yield* Laws.converges({ instance, change: ensure(id), look }, [null, []])
+        const into = yield* folder
+        yield* Laws.isRejected(instance(checkout(id, commit, into)))
+      })
+    })
+
+    it.effect("has nothing of a repository that was never made, and removes it", () => {
+      const id = idOf(5)
+      return instance(
+        Effect.gen(function* () {
+          assert.isNull(yield* head(id))
+          yield* Effect.andThen(remove(id), remove(id))
+          assert.isNull(yield* head(id))
+        })
+      )
+    })
+
+    it.effect("rejects a commit that is not there and one of another repository", () => {
+      const [mine, other] = [idOf(6), idOf(7)]
+      return Effect.gen(function* () {
+        const commit = yield* instance(
+          Effect.andThen(Effect.all([ensure(mine), ensure(other)]), push(other, main, one))
+        )
+        const into = yield* folder
+        for (const wanted of [CommitSha.make("0".repeat(39).concat("1")), commit]) {
+          yield* Laws.isRejected(instance(checkout(mine, wanted, into)))
+        }
+      })
+    })
+
+    it.effect("makes a repository once when two ask at the same time", () => {
+      const id = idOf(8)
+      return Effect.gen(function* () {
+        yield* instance(Effect.all([ensure(id), ensure(id)], { concurrency: 2 }))
+        yield* instance(push(id, main, one))
+        assert.deepEqual(yield* instance(clone(id, main)), one)
+      })
+    })
+
+    it.effect("is whole after making and removing were cut short", () => {
+      const id = idOf(9)
+      return Effect.gen(function* () {
+        for (const cut of ["1 millis", "4 millis", "12 millis"] as const) {
+          yield* instance(Effect.timeoutOption(ensure(id), cut))
+          yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
+          yield* instance(Effect.timeoutOption(remove(id), cut))
+          yield* instance(remove(id))
+          assert.isNull(yield* instance(head(id)))
+        }
+      })
+    })
+
+    it.effect(unsupported.includes("exchange") ? "says that it has no HTTP" : "serves git", () => {
+      const id = idOf(10)
+      return Effect.gen(function* () {
+        const commit = yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
+        const asked = instance(Effect.scoped(advertised(id)))
+        if (unsupported.includes("exchange")) return yield* Laws.isUnsupported(asked)
+        assert.include(yield* asked, commit)
+      })
+    })
+  })
+}
+
+/** The first request of every clone. */
+const advertised = (repository: RepositoryId) =>
+  Effect.gen(function* () {
+    const git = yield* Git
+    const reply = yield* git.exchange({
+      repository,
+      access: "read",
+      method: "GET",
+      path: "/info/refs",
+      query: "service=git-upload-pack",
+      contentType: undefined,
+      contentEncoding: undefined,
+      protocol: undefined,
+      body: Stream.empty,
+      pushed: () => Stream.empty
+    })
+    assert.strictEqual(reply.status, 200)
+    return yield* Stream.mkString(Stream.decodeText(reply.body))
+  })
+
+/** A repository of its own for each test. */
+const idOf = (n: number) => RepositoryId.make(`rep_${String(n).padStart(20, "c")}`)
+
+/** A provider may leave one file that says which commit this is. */
+const withoutMarks = ({ ".commit": _, ...files }: Files): Files => files
