@@ -139,13 +139,13 @@ const explain = (
     }
   }
   if (open && open.port !== run.port) {
-    const cause = `It listens on port ${open.port}, not on port ${run.port}.`
+    const cause = `The process listens on port ${open.port}, not on port ${run.port}.`
     return { code: "wrong_port", cause, evidence: [], port: open.port }
   }
   if (closed && !reachable(run, closed)) {
-    const cause = `It listens on port ${closed.port}, but only on the loopback address.`
+    const cause = `The process listens on port ${closed.port}, but only on the loopback address.`
     return { code: "loopback_only", cause, evidence: [], port: closed.port }
   }
-  const cause = `It listened on no port within ${seconds} s; PORT was ${run.port}.`
+  const cause = `The process listened on no port within ${seconds} s; PORT was ${run.port}.`
   return { code: "no_port", cause, evidence: [], port: null }
 }

@@ -46,8 +46,9 @@ describe("why a process ended", () => {
         "/app/lib/x.js"
       ],
       [["ModuleNotFoundError: No module named 'flask'"], {}, "missing_module", "flask"],
-      [["sh: 1: nope: not found"], { code: 127 }, "start_failed", "does not exist"],
-      [["sh: 1: ./x: Permission denied"], { code: 126 }, "start_failed", "executed"],
+      [["sh: 1: nope: not found"], { code: 127 }, "start_failed", "'nope' does not exist"],
+      [["sh: 1: ./x: Permission denied"], { code: 126 }, "start_failed", "'./x' can't be executed"],
+      [["bash: line 1: nope: command not found"], { code: 127 }, "start_failed", "'nope'"],
       [[], { code: 137, outOfMemory: true }, "out_of_memory", "64 MiB"],
       [["FATAL ERROR: JavaScript heap out of memory"], { code: 134 }, "out_of_memory", "64"],
       [[], { code: 137 }, "exited", "SIGKILL"],

@@ -23,7 +23,10 @@ export const explainExit = (
   })
   if (!exit.started) return failure("start_failed", "The sandbox could not be started.")
   if (exit.outOfMemory || /heap out of memory|Fatal process out of memory/i.test(text)) {
-    return failure("out_of_memory", `It used more than its ${workload.memory} MiB of memory.`)
+    return failure(
+      "out_of_memory",
+      `The process used more than its ${workload.memory} MiB of memory.`
+    )
   }
   const taken = run.ownNetwork ? null : takenPort(text)
   if (taken !== null) {
@@ -36,9 +39,9 @@ export const explainExit = (
   }
   const missing = missingModule(text)
   if (missing !== null) return failure("missing_module", `The module '${missing}' is missing.`)
-  if (exit.code === 127) return failure("start_failed", "A command of it does not exist.")
-  if (exit.code === 126) return failure("start_failed", "A command of it can't be executed.")
-  return failure("exited", `It ended with ${howItEnded(exit)}.`)
+  if (exit.code === 127) return failure("start_failed", `${commandIn(text)} does not exist.`)
+  if (exit.code === 126) return failure("start_failed", `${commandIn(text)} can't be executed.`)
+  return failure("exited", `The process ended with ${howItEnded(exit)}.`)
 }
 
 /** 0: some port, but its number is not said. Null: no port was taken. */
@@ -54,6 +57,12 @@ const missingModule = (text: string): string | null =>
   /Cannot find (?:module|package) '([^']+)'/.exec(text)?.[1] ??
   /ModuleNotFoundError: No module named '([^']+)'/.exec(text)?.[1] ??
   null
+
+/** Named by the shell that did not find it. */
+const commandIn = (text: string): string => {
+  const name = /^\S*sh: (?:\d+: |line \d+: )?(\S+): (?:command )?[\w ]*$/mu.exec(text)?.[1]
+  return name === undefined ? "A command that starts it" : `The command '${name}'`
+}
 
 /** A shell and the sandbox report a signal as 128 and its number. */
 const howItEnded = (exit: Exit): string => {

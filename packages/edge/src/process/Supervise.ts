@@ -206,5 +206,5 @@ const withOutput = (
 const inLoop = (last: ProcessFailure, ends: number): ProcessFailure => ({
   ...last,
   code: "crash_loop",
-  cause: `It ended ${ends} times in a row. The last time: ${last.cause}`
+  cause: `The process ended ${ends} times in a row. ${last.cause}`
 })
