@@ -7,11 +7,13 @@ import { keyTools } from "./tools/Keys.ts"
 import { logTools } from "./tools/Logs.ts"
 import { repositoryTools } from "./tools/Repositories.ts"
 import { serviceTools } from "./tools/Services.ts"
+import { undoTools } from "./tools/Undo.ts"
 
 export const allTools: ReadonlyArray<Tool> = [
   ...accountTools,
   ...repositoryTools,
   ...serviceTools,
+  ...undoTools,
   ...deploymentTools,
   ...logTools,
   ...keyTools

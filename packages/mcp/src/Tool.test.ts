@@ -128,7 +128,7 @@ describe("scopes", () => {
     assert.include(names, "whoami")
     assert.notInclude(names, "create_service")
     assert.notInclude(names, "create_key")
-    assert.lengthOf(toolsFor({ ...Double.keys.dk_live_owner, scopes: allScopes }, ["deploy"]), 11)
+    assert.lengthOf(toolsFor({ ...Double.keys.dk_live_owner, scopes: allScopes }, ["deploy"]), 19)
   })
 
   it.effect("a hidden tool is refused, before its arguments are looked at", () =>
@@ -267,12 +267,13 @@ describe("calls", () => {
         const names = Object.keys(tool.inputSchema.properties)
         const args = {
           ...(names.includes("repo") ? { repo: "web" } : {}),
-          ...(names.includes("name") ? { name: "web" } : {})
+          ...(names.includes("name") ? { name: "web" } : {}),
+          ...(names.includes("confirm") ? { confirm: "web" } : {})
         }
         const result = yield* within(callTool(tool, args))
         assert.includeMembers(
+          Object.keys(tool.outputSchema.properties),
           Object.keys(result),
-          [...(tool.outputSchema.required ?? [])],
           tool.name
         )
       }
@@ -286,3 +287,24 @@ const decodePage = Schema.decodeUnknownSync(
     next_cursor: Schema.NullOr(Schema.String)
   })
 )
+
+describe("a plan", () => {
+  it.effect("is answered instead of the change, by every tool that writes", () =>
+    Effect.gen(function* () {
+      const seen = Double.nothingSeen()
+      const answer = yield* within(call("delete_service", { name: "web", plan: true }), { seen })
+      assert.deepStrictEqual(answer.plan, ["moves 'web' to the trash"])
+      assert.deepStrictEqual(seen.removed, [])
+      yield* within(call("delete_service", { name: "web", plan: false }), { seen })
+      assert.deepStrictEqual(seen.removed, ["web"])
+      const failure = yield* failureOf("delete_service", { name: "web", plan: "yes" })
+      assert.include(failure.cause, "'plan'")
+      for (const tool of allTools.filter(
+        ({ hints, toolset }) => toolset === "deploy" && !hints.readOnly
+      )) {
+        if (tool.name !== "get_git_token")
+          assert.property(tool.inputSchema.properties, "plan", tool.name)
+      }
+    })
+  )
+})

@@ -12,6 +12,7 @@ import { Cause, Clock, Effect, Exit, Metric, Random, Result, Schema } from "effe
 import { decodeArguments } from "./Arguments.ts"
 import { Audit } from "./Audit.ts"
 import { type Cut, fit, type JsonObject } from "./Fit.ts"
+import { orPlan, planning, withPlan } from "./Planning.ts"
 import type { Progress } from "./Progress.ts"
 import { advertiseInput, advertiseOutput, type ObjectSchema } from "./ToolSchema.ts"
 
@@ -71,22 +72,27 @@ export const make = <
     readonly output: Schema.Codec<Output, Encoded>
     /** Which lists may be shortened when the answer is too long, and how to ask for less. */
     readonly cut?: Cut
+    /** It takes `plan: true`; its command then stops where it says what it would change. */
+    readonly plans?: true
     readonly run: Run<Schema.Struct<Fields>["Type"], Output>
   }
 ): TypedTool<Schema.Struct<Fields>["Type"], Output> => {
-  const { input, output, cut, ...words } = spec
+  const { input, output, cut, plans = false, ...words } = spec
   const decode = decodeArguments(input)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(output))
+  const perform = (rawArguments: unknown) =>
+    decode(rawArguments).pipe(
+      Effect.flatMap(spec.run),
+      Effect.flatMap((value) => Effect.orDie(encode(value))),
+      Effect.map((json) => fit(json, cut))
+    )
+  const inputSchema = advertiseInput(input)
+  const outputSchema = advertiseOutput(output)
   return {
     ...words,
-    inputSchema: advertiseInput(input),
-    outputSchema: advertiseOutput(output),
-    invoke: (rawArguments) =>
-      decode(rawArguments).pipe(
-        Effect.flatMap(spec.run),
-        Effect.flatMap((value) => Effect.orDie(encode(value))),
-        Effect.map((json) => fit(json, cut))
-      )
+    inputSchema: plans ? withPlan(inputSchema) : inputSchema,
+    outputSchema: plans ? orPlan(outputSchema) : outputSchema,
+    invoke: plans ? planning(perform) : perform
   }
 }
 

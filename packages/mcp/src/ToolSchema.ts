@@ -23,7 +23,7 @@ export const advertiseInput = <const Fields extends Schema.Struct.Fields>(
   return {
     type: "object",
     properties: Object.fromEntries(
-      Object.entries(properties).map(([name, { pattern: _, ...schema }]) => {
+      Object.entries(properties).map(([name, schema]) => {
         const description = input.fields[name] && describe(input.fields[name])
         return [name, { ...schema, ...(description === undefined ? {} : { description }) }]
       })
@@ -33,17 +33,19 @@ export const advertiseInput = <const Fields extends Schema.Struct.Fields>(
   }
 }
 
-/** `truncated` and `narrow` may be added to any answer that is too long. */
-export const advertiseOutput = (output: Schema.Top): ObjectSchema => {
-  const { properties, required } = parts(output)
-  return {
-    type: "object",
-    properties: Object.fromEntries(
-      Object.entries(properties).map(([name, schema]) => [name, outline(schema, 1)])
-    ),
-    required
-  }
-}
+/**
+ * The names of the answer's fields, and the values of those that have few. Nothing is required: a plan
+ * has none of them. `truncated` and `narrow` may be added to any answer that is too long.
+ */
+export const advertiseOutput = (output: Schema.Top): ObjectSchema => ({
+  type: "object",
+  properties: Object.fromEntries(
+    Object.entries(parts(output).properties).map(([name, { enum: values }]) => [
+      name,
+      Array.isArray(values) ? { enum: values } : {}
+    ])
+  )
+})
 
 /** What a field's author wrote about it, wherever in the schema it stands. */
 export const describe = (field: Schema.Constraint): string | undefined => {
@@ -94,40 +96,8 @@ const isDefault = (key: string, value: unknown) =>
   (key === "minimum" && value === Number.MIN_SAFE_INTEGER) ||
   (key === "maximum" && value === Number.MAX_SAFE_INTEGER) ||
   key === "minLength" ||
+  key === "pattern" ||
   key === "maxLength"
-
-/** Enums of the answer's own fields, the field names of objects in it, and nothing deeper. */
-const outline = (schema: JsonSchema, depth: number): JsonSchema => {
-  if (Array.isArray(schema.anyOf)) {
-    const kinds = schema.anyOf.map((each) => outline(record(each), depth))
-    const merged = kinds.find((kind) => kind.type !== "null") ?? {}
-    return kinds.length === 2 && kinds.some((kind) => kind.type === "null")
-      ? nullable(merged)
-      : { anyOf: kinds }
-  }
-  if (schema.type === "object" && depth > 0 && schema.properties) {
-    return {
-      type: "object",
-      properties: Object.fromEntries(
-        Object.entries(objectOf(schema.properties)).map(([name, each]) => [
-          name,
-          outline(each, depth - 1)
-        ])
-      )
-    }
-  }
-  if (schema.type === "array") return { type: "array", items: outline(record(schema.items), depth) }
-  return {
-    ...(schema.type === undefined ? {} : { type: schema.type }),
-    ...(Array.isArray(schema.enum) && depth > 0 ? { enum: schema.enum } : {})
-  }
-}
-
-const nullable = (schema: JsonSchema): JsonSchema => ({
-  ...schema,
-  ...(schema.type === undefined ? {} : { type: [schema.type, "null"] }),
-  ...(Array.isArray(schema.enum) ? { enum: [...schema.enum, null] } : {})
-})
 
 const record = (value: unknown): JsonSchema => ({ ...(typeof value === "object" ? value : {}) })
 

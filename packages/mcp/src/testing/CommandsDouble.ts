@@ -1,6 +1,7 @@
 /** The command services in memory, small and honest, for tests of the doors. */
 import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
+import { planned } from "@deploy-mcp/domain/commands/Plan"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { type CreateService, Services } from "@deploy-mcp/domain/commands/Services"
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
@@ -114,10 +115,23 @@ const accounts = Layer.mock(Accounts, {
     platform: ["Services run in bubblewrap."],
     next: "Call list_services."
   })),
-  listKeys: Effect.succeed([])
+  listKeys: Effect.succeed([]),
+  listProjects: Effect.succeed([{ name: "default", services: 1 }]),
+  ensureProject: ({ name }) =>
+    Effect.as(planned(`creates the project '${name}'`), { name, created: true })
 })
 
 const repositories = Layer.mock(Repositories, {
+  list: Effect.succeed([
+    {
+      repo: "internal/awake-dassie/web",
+      name: "web",
+      description: "",
+      clone_url: "http://127.0.0.1:8081/git/awake-dassie/web.git",
+      services: ["default/web"]
+    }
+  ]),
+  remove: ({ name }) => Effect.succeed({ removed: true, name, next: "It is gone." }),
   create: ({ name }) =>
     Effect.succeed({
       repo: `internal/awake-dassie/${name}`,
@@ -171,9 +185,19 @@ const services = (seen: Seen) =>
         deploy_log: [],
         runtime_log: []
       }),
+    trash: () => Effect.succeed([]),
+    update: ({ name }) =>
+      Effect.as(known(name), {
+        service: serviceView(name),
+        revision: 2,
+        changed: ["memory: 256 → 512"],
+        rebuild: false
+      }),
+    rollback: ({ name }) => Effect.as(known(name), deploymentView(name, 2)),
+    restore: ({ name }) => Effect.succeed({ restored: true, service: serviceView(name) }),
     redeploy: ({ name }) => Effect.as(known(name), deploymentView(name, 2)),
     remove: ({ name }) =>
-      Effect.sync(() => {
+      Effect.map(planned(`moves '${name}' to the trash`), () => {
         seen.removed.push(name)
         return { removed: true, name, next: "It is in the trash." }
       }),
@@ -197,6 +221,8 @@ const services = (seen: Seen) =>
 
 const deployments = (seen: Seen) =>
   Layer.mock(Deployments, {
+    cancel: ({ name }) =>
+      Effect.as(known(name), { ...deploymentView(name, 1), status: "cancelled" as const }),
     list: ({ name, limit, before }) =>
       Effect.map(known(name), () =>
         Array.from({ length: name === "many" ? 200 : 1 }, (_, index) => 200 - index)

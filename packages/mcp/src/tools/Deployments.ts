@@ -9,7 +9,7 @@ import * as Fields from "./Fields.ts"
 
 /** `my-saas#3` as answers show it, or just the number. */
 export const DeploymentRef = Schema.Union([
-  Fields.count(1, 1_000_000_000),
+  Schema.Int,
   Schema.String.pipe(
     Schema.check(
       Schema.isPattern(/^([a-z][a-z0-9-]{0,39}#)?[1-9][0-9]{0,9}$/u, {

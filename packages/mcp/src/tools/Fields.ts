@@ -3,25 +3,26 @@ import { IdempotencyKey, ProjectName, ServiceName } from "@deploy-mcp/domain/mod
 import { Schema } from "effect"
 import { field } from "../Tool.ts"
 
-export const name = field(ServiceName, "Name of the service, as in list_services, e.g. my-saas")
+export const name = field(ServiceName, "Service, e.g. my-saas")
 
 export const project = Schema.optionalKey(
-  field(ProjectName, "Project of the service, e.g. shop. Leave out for 'default'")
+  field(ProjectName, "Its project, e.g. shop; default 'default'")
 )
 
 export const host = Schema.optionalKey(
   field(
     Schema.NonEmptyString.pipe(Schema.check(Schema.isMaxLength(255))),
-    "Git host. Leave out for the built-in one"
+    "Git host; default the built-in one"
   )
 )
 
 export const idempotencyKey = Schema.optionalKey(
-  field(
-    IdempotencyKey,
-    "Any unique text, e.g. a UUID: a retry with the same one returns the first answer for 24 hours"
-  )
+  field(IdempotencyKey, "e.g. a UUID: a retry with the same one does nothing again, for 24 hours")
 )
+
+/** As commands take it. */
+export const keyed = (key: IdempotencyKey | undefined) =>
+  key === undefined ? {} : { idempotencyKey: key }
 
 /** A whole number of at least `minimum` and at most `maximum`. */
 export const count = (minimum: number, maximum: number) =>

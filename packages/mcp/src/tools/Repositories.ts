@@ -1,8 +1,10 @@
 import {
   GitTokenView,
   Repositories,
+  RepositorySummary,
   RepositoryView
 } from "@deploy-mcp/domain/commands/Repositories"
+import { refuse } from "@deploy-mcp/domain/Failure"
 import { RepositoryName, RepositoryRef } from "@deploy-mcp/domain/model/Names"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Schema } from "effect"
@@ -14,7 +16,7 @@ export const createRepo = Tool.make({
   title: "Create a repository",
   toolset: "deploy",
   description:
-    "Create an empty git repository on the platform. Call it once for each new project, before you push. A repository of that name that is there already is returned with created: false. Takes under a second. Next: get_git_token, git push, create_service.",
+    "Create an empty git repository. One of that name that is there already is returned with created: false. Next: get_git_token, git push, create_service.",
   input: Schema.Struct({
     name: Tool.field(
       RepositoryName,
@@ -26,12 +28,17 @@ export const createRepo = Tool.make({
         Schema.String.pipe(Schema.check(Schema.isMaxLength(500))),
         "One line for people, e.g. Shop front end"
       )
-    )
+    ),
+    idempotency_key: Fields.idempotencyKey
   }),
   output: RepositoryView,
+  plans: true,
   hints: { readOnly: false, destructive: false, idempotent: true, openWorld: false },
   scope: "repositories:write",
-  run: (input) => Repositories.use((repositories) => repositories.create(input))
+  run: ({ idempotency_key, ...input }) =>
+    Repositories.use((repositories) =>
+      repositories.create({ ...input, ...Fields.keyed(idempotency_key) })
+    )
 })
 
 export const getGitToken = Tool.make({
@@ -39,7 +46,7 @@ export const getGitToken = Tool.make({
   title: "Get a git token",
   toolset: "deploy",
   description:
-    "Mint a temporary credential for one repository, with git commands that are ready to run. Call it before git push or git clone; mint a new one after expires_at. The answer holds a secret: use it in the commands, do not repeat it, commit it or put it in a file. Next: run the commands; a push deploys every service that follows the branch.",
+    "Mint a temporary credential for one repository, with git commands that are ready to run. The answer holds a secret: use it in the commands, do not repeat it, commit it or put it in a file. Next: run the commands; a push deploys every service that follows the branch.",
   input: Schema.Struct({
     name: Tool.field(RepositoryRef, "Repository, e.g. my-saas or awake-dassie/my-saas"),
     host: Fields.host,
@@ -59,4 +66,64 @@ export const getGitToken = Tool.make({
     )
 })
 
-export const repositoryTools: ReadonlyArray<Tool.Tool> = [createRepo, getGitToken]
+export const listRepos = Tool.make({
+  name: "list_repos",
+  title: "List repositories",
+  toolset: "deploy",
+  description:
+    "List the git repositories with the services that deploy from each. Changes nothing.",
+  input: Schema.Struct({}),
+  output: Schema.Struct({ repositories: Schema.Array(RepositorySummary), next: Schema.String }),
+  cut: {
+    lists: [{ field: "repositories", keep: "first" }],
+    narrow: "Delete repositories that are not needed."
+  },
+  hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  scope: "repositories:read",
+  run: () =>
+    Repositories.use((repositories) => repositories.list).pipe(
+      Effect.map((repositories) => ({
+        repositories,
+        next:
+          repositories.length === 0
+            ? "There is none yet: create_repo."
+            : "Call get_git_token for one of them, or create_service to deploy it."
+      }))
+    )
+})
+
+export const deleteRepo = Tool.make({
+  name: "delete_repo",
+  title: "Delete a repository",
+  toolset: "deploy",
+  description:
+    "Delete a git repository with all its commits, for good: there is no undo. Ask the user first. Fails with repository_in_use while services deploy from it. Succeeds also when there is no such repository.",
+  input: Schema.Struct({
+    name: Tool.field(RepositoryRef, "Repository, e.g. my-saas"),
+    host: Fields.host,
+    confirm: Tool.field(Schema.String, "The name again, to guard against a slip"),
+    idempotency_key: Fields.idempotencyKey
+  }),
+  output: Schema.Struct({ removed: Schema.Boolean, name: Schema.String, next: Schema.String }),
+  plans: true,
+  hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
+  scope: "repositories:delete",
+  run: ({ confirm, idempotency_key, ...input }) =>
+    confirm === input.name
+      ? Repositories.use((repositories) =>
+          repositories.remove({ ...input, ...Fields.keyed(idempotency_key) })
+        )
+      : Effect.fail(
+          refuse("invalid_argument", "'confirm' differs from 'name', so nothing was deleted.", {
+            next: "Call again with confirm equal to the name of the repository to delete.",
+            patch: { confirm: input.name }
+          })
+        )
+})
+
+export const repositoryTools: ReadonlyArray<Tool.Tool> = [
+  createRepo,
+  getGitToken,
+  listRepos,
+  deleteRepo
+]

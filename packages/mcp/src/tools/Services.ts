@@ -3,48 +3,23 @@ import {
   DeploymentView,
   ServiceDetail,
   ServiceSummary,
-  ServiceView
+  ServiceView,
+  TrashedView
 } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import {
-  BranchName,
-  RepositoryRef,
-  ServiceName,
-  VariableName
-} from "@deploy-mcp/domain/model/Names"
+import { RepositoryRef, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
-import { ServiceSettings } from "@deploy-mcp/domain/model/Service"
-import { Effect, Redacted, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import * as Tool from "../Tool.ts"
 import * as Fields from "./Fields.ts"
-
-const settings = ServiceSettings.fields
-
-/** Values are redacted before anything else sees them. */
-const Variables = Schema.Record(Schema.String, Schema.RedactedFromValue(Schema.String)).pipe(
-  Schema.check(
-    Schema.makeFilter((variables) => {
-      const names = Object.keys(variables)
-      const bad = names.findIndex((name) => !isVariableName(name))
-      if (bad >= 0) {
-        return `name number ${bad + 1} is not valid; a name has 1 to 128 letters, digits and '_' and does not start with a digit, e.g. DATABASE_URL`
-      }
-      const long = names.find((name) => valueLength(variables[name]) > 32_768)
-      if (long !== undefined) return `the value of ${long} is longer than 32768 characters`
-      return names.length <= 200 || "at most 200 variables"
-    })
-  )
-)
-const isVariableName = Schema.is(VariableName)
-const valueLength = (value: Redacted.Redacted | undefined) =>
-  value === undefined ? 0 : Redacted.value(value).length
+import * as Settings from "./Settings.ts"
 
 export const createService = Tool.make({
   name: "create_service",
   title: "Create a service",
   toolset: "deploy",
   description:
-    "Deploy a repository: makes a service with a URL that stays, and starts its first deployment when the branch has a commit (else the first push starts it). Each later push to the branch deploys again by itself. What to build and run is detected; set commands or port only to correct it. Answers at once; the same name and spec again returns the existing service, another spec fails with name_taken. Next: wait_for_deployment.",
+    "Deploy a repository: makes a service with a URL that stays and deploys the branch's newest commit; each later push deploys by itself. What to build and run is detected; set commands or port only to correct it. The same name and spec again returns the existing service, another spec fails with name_taken. Next: wait_for_deployment.",
   input: Schema.Struct({
     repo: Tool.field(RepositoryRef, "Repository, e.g. my-saas or awake-dassie/my-saas"),
     name: Tool.field(
@@ -52,66 +27,38 @@ export const createService = Tool.make({
       "Name of the service and, if free, of its host: 1 to 40 lower-case letters, digits and '-', starting with a letter, e.g. my-saas"
     ),
     host: Fields.host,
-    branch: Schema.optionalKey(
-      Tool.field(BranchName, "Branch whose pushes are deployed, e.g. main (default)")
-    ),
+    branch: Settings.branch,
     project: Fields.project,
-    build_pack: Schema.optionalKey(
-      Tool.field(settings.build_pack, "How to build; auto (default) looks at the files")
-    ),
-    port: Schema.optionalKey(
-      Tool.field(
-        settings.port.schema,
-        "Only for a program that ignores the PORT variable: the port it listens on, e.g. 3000"
-      )
-    ),
-    env_vars: Schema.optionalKey(
-      Tool.field(
-        Variables,
-        'Variables for build and run, e.g. {"API_KEY": "…"}. Values are stored encrypted and masked in answers'
-      )
-    ),
-    memory: Schema.optionalKey(Tool.field(settings.memory, "MiB, e.g. 256 (default)")),
-    cpu: Schema.optionalKey(Tool.field(settings.cpu, "Cores, e.g. 0.5; default 1")),
-    install_command: Schema.optionalKey(
-      Tool.field(settings.install_command.schema, "Instead of the detected one, e.g. npm ci")
-    ),
-    build_command: Schema.optionalKey(
-      Tool.field(settings.build_command.schema, "Instead of the detected one, e.g. npm run build")
-    ),
-    start_command: Schema.optionalKey(
-      Tool.field(settings.start_command.schema, "Instead of the detected one, e.g. node server.js")
-    ),
-    root_directory: Schema.optionalKey(
-      Tool.field(
-        settings.root_directory.schema,
-        "Folder of the app in the repository, e.g. apps/web"
-      )
-    ),
-    health_path: Schema.optionalKey(
-      Tool.field(
-        settings.health_path.schema,
-        "Must answer below 400 before traffic moves, e.g. /healthz"
-      )
-    ),
+    ...Settings.variables,
+    ...Settings.settingFields,
     idempotency_key: Fields.idempotencyKey
   }),
   output: Schema.Struct({ service: ServiceView, created: Schema.Boolean, next: Schema.String }),
+  plans: true,
   hints: { readOnly: false, destructive: false, idempotent: true, openWorld: false },
   scope: "services:deploy",
-  run: ({ repo, name, host, branch, project, env_vars, idempotency_key, ...settings }) =>
+  run: ({
+    repo,
+    name,
+    host,
+    branch,
+    project,
+    env_vars,
+    runtime_only,
+    idempotency_key,
+    ...settings
+  }) =>
     Services.use((services) =>
       services.create({
         name,
         repo,
         settings,
-        variables: Object.fromEntries(
-          Object.entries(env_vars ?? {}).map(([key, value]) => [VariableName.make(key), value])
-        ),
+        variables: Settings.given(env_vars),
+        ...(runtime_only === undefined ? {} : { runtimeOnly: runtime_only }),
         ...(host === undefined ? {} : { host }),
         ...(branch === undefined ? {} : { branch }),
         ...(project === undefined ? {} : { project }),
-        ...(idempotency_key === undefined ? {} : { idempotencyKey: idempotency_key })
+        ...Fields.keyed(idempotency_key)
       })
     ).pipe(Effect.map((made) => ({ ...made, next: made.service.next })))
 })
@@ -137,39 +84,59 @@ export const listServices = Tool.make({
     limit: Schema.optionalKey(
       Tool.field(Fields.count(1, 100), "At most so many, e.g. 100 (default)")
     ),
+    trashed: Schema.optionalKey(
+      Tool.field(Schema.Boolean, "true: the deleted ones that restore_service can bring back")
+    ),
     cursor: Fields.cursor
   }),
   output: Schema.Struct({
     services: Schema.Array(ServiceSummary),
+    trashed: Schema.optionalKey(Schema.Array(TrashedView)),
     total: Schema.Int,
     next_cursor: Schema.NullOr(Schema.String),
     next: Schema.String
   }),
   cut: {
-    lists: [{ field: "services", keep: "first", cursorOf: place }],
+    lists: [
+      { field: "services", keep: "first", cursorOf: place },
+      { field: "trashed", keep: "first" }
+    ],
     narrow: "Read on with next_cursor, or give a project to list only its services."
   },
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   scope: "services:read",
-  run: ({ limit = 100, cursor = "", ...input }) =>
-    Services.use((services) => services.list(input)).pipe(
-      Effect.map((views) => {
-        const rest = views
-          .toSorted((a, b) => (place(a) < place(b) ? -1 : 1))
-          .filter((view) => place(view) > cursor)
-        const page = rest.slice(0, limit)
-        const last = page.at(-1)
-        return {
-          services: page.map(summary),
-          total: views.length,
-          next_cursor: rest.length > limit && last ? place(last) : null,
-          next:
-            views.length === 0
-              ? "Nothing is deployed yet: create_repo, git push, create_service."
-              : "Call get_service with one of the names."
-        }
-      })
-    )
+  run: ({ limit = 100, cursor = "", trashed = false, ...input }) =>
+    trashed
+      ? Services.use((services) => services.trash(input)).pipe(
+          Effect.map((found) => ({
+            services: [],
+            trashed: found.slice(0, limit),
+            total: found.length,
+            next_cursor: null,
+            next:
+              found.length === 0
+                ? "There is nothing to restore."
+                : "Call restore_service with one of the names."
+          }))
+        )
+      : Services.use((services) => services.list(input)).pipe(
+          Effect.map((views) => {
+            const rest = views
+              .toSorted((a, b) => (place(a) < place(b) ? -1 : 1))
+              .filter((view) => place(view) > cursor)
+            const page = rest.slice(0, limit)
+            const last = page.at(-1)
+            return {
+              services: page.map(summary),
+              total: views.length,
+              next_cursor: rest.length > limit && last ? place(last) : null,
+              next:
+                views.length === 0
+                  ? "Nothing is deployed yet: create_repo, git push, create_service."
+                  : "Call get_service with one of the names."
+            }
+          })
+        )
 })
 
 const lines = (what: string) =>
@@ -234,15 +201,11 @@ export const redeployService = Tool.make({
     idempotency_key: Fields.idempotencyKey
   }),
   output: DeploymentView,
+  plans: true,
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: false },
   scope: "services:deploy",
   run: ({ idempotency_key, ...service }) =>
-    Services.use((services) =>
-      services.redeploy({
-        ...service,
-        ...(idempotency_key === undefined ? {} : { idempotencyKey: idempotency_key })
-      })
-    )
+    Services.use((services) => services.redeploy({ ...service, ...Fields.keyed(idempotency_key) }))
 })
 
 export const deleteService = Tool.make({
@@ -250,20 +213,24 @@ export const deleteService = Tool.make({
   title: "Delete a service",
   toolset: "deploy",
   description:
-    "Move a service to the trash: its URL stops answering at once and its name becomes free. The repository stays. Ask the user first unless they told you to delete it. Succeeds also when there is no such service. To see what would go, call get_service.",
+    "Move a service to the trash: its URL stops answering at once. Its repository stays, and restore_service undoes it for a time. Ask the user first unless they told you to. Succeeds also when there is no such service.",
   input: Schema.Struct({
     name: Fields.name,
     project: Fields.project,
     confirm: Schema.optionalKey(
-      Tool.field(Schema.String, "The name again, to guard against a slip; must equal name if given")
-    )
+      Tool.field(Schema.String, "The name again, to guard against a slip")
+    ),
+    idempotency_key: Fields.idempotencyKey
   }),
   output: Schema.Struct({ removed: Schema.Boolean, name: ServiceName, next: Schema.String }),
+  plans: true,
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
   scope: "services:delete",
-  run: ({ confirm, ...service }) =>
+  run: ({ confirm, idempotency_key, ...service }) =>
     confirm === undefined || confirm === service.name
-      ? Services.use((services) => services.remove(service))
+      ? Services.use((services) =>
+          services.remove({ ...service, ...Fields.keyed(idempotency_key) })
+        )
       : Effect.fail(
           refuse("invalid_argument", "'confirm' differs from 'name', so nothing was deleted.", {
             next: "Call again with confirm equal to the name of the service to delete.",
