@@ -60,7 +60,8 @@ describe("the official conformance suite", () => {
     ["2025-11-25", 30],
     ["2026-07-28", 37]
   ] as const) {
-    it(`passes every scored scenario of ${revision}`, async () => {
+    // The suite gives some answers half a second, which a busy machine may miss once.
+    it(`passes every scored scenario of ${revision}`, { retry: 1 }, async () => {
       const scored = await scoredScenarios(revision)
       assert.lengthOf(scored, count)
       const { code, output } = await run("--requirements", revision, "--output-dir", results)

@@ -151,7 +151,7 @@ describe("browsers", () => {
 
 describe("an idle session", () => {
   it("ends: its stream closes and its id is unknown", async () => {
-    const brief = await startDoors({ sessions: { perKey: 2, idleMillis: 1000 } })
+    const brief = await startDoors({ sessions: { perKey: 2, idleMillis: 2000 } })
     try {
       const opened = await post(initialize, {}, "", brief)
       await opened.text()
