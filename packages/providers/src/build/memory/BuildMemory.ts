@@ -5,7 +5,7 @@ import { Build, BuildError } from "@deploy-mcp/domain/Build"
 import { Failure } from "@deploy-mcp/domain/Failure"
 import { Rejected } from "@deploy-mcp/domain/Fault"
 import { Artifact, type ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema, Semaphore } from "effect"
 
 /** What tests look at. */
 export class BuildWorld extends Context.Service<
@@ -25,6 +25,7 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
         Effect.sync(() =>
           existsSync(manifest(key)) ? decode(readFileSync(manifest(key), "utf8")) : null
         )
+      const turn = Semaphore.makeUnsafe(1)
       const build = Build.of({
         plan: (source) =>
           Effect.sync(() => ({
@@ -36,6 +37,8 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
         find,
         artifact: (request) =>
           Effect.gen(function* () {
+            const found = yield* find(request.key)
+            if (found !== null) return found
             if (existsSync(join(request.source, "build-fails"))) {
               const failure = Failure.of("build_failed", "The source asks for a failure.")
               return yield* new BuildError({ reason: new Rejected({ failure }) })
@@ -54,7 +57,7 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
             mkdirSync(directory, { recursive: true })
             writeFileSync(manifest(request.key), JSON.stringify(artifact))
             return artifact
-          }),
+          }).pipe(turn.withPermit),
         remove: (key) =>
           Effect.sync(() => {
             rmSync(manifest(key), { force: true })
