@@ -36,19 +36,21 @@ import * as DeploySteps from "../workflows/DeploySteps.ts"
 import * as RemoveService from "../workflows/RemoveService.ts"
 import * as RetireRelease from "../workflows/RetireRelease.ts"
 
-const engine = ClusterWorkflowEngine.layer.pipe(
-  Layer.provideMerge(
-    SingleRunner.layer({
-      // The lock on the home keeps others out, so locks on shards would only cost a commit a message.
-      runnerStorage: "memory",
-      shardingConfig: {
-        entityMessagePollInterval: "1 second",
-        entityTerminationTimeout: "2 seconds"
-      }
-    })
-  ),
-  Layer.provide(Layer.merge(NodeCrypto.layerDigest, EngineDatabase.layer))
-)
+/** Where workflows run when this process is alone with the database, which its locks see to. */
+export const aloneRunner = SingleRunner.layer({
+  // Nobody else is there, so locks on shards would only cost a commit a message.
+  runnerStorage: "memory",
+  shardingConfig: {
+    entityMessagePollInterval: "1 second",
+    entityTerminationTimeout: "2 seconds"
+  }
+})
+
+const engineOn = (runner: typeof aloneRunner) =>
+  ClusterWorkflowEngine.layer.pipe(
+    Layer.provideMerge(runner),
+    Layer.provide(Layer.merge(NodeCrypto.layerDigest, EngineDatabase.layer))
+  )
 
 const stores = Layer.mergeAll(
   AccountStore.layer,
@@ -70,10 +72,11 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
   Layer.provideMerge(Present.layer)
 )
 
-/** `steps` may be replaced by a test that wants to be between them. */
+/** `steps` and `runner` may be replaced by a test that wants to be between them, or several. */
 export const core = <Extra, E, R>(
   world: Layer.Layer<Extra | Platform | SqlClient | Git | Build | Deploy | Vault, E, R>,
-  steps: typeof DeploySteps.layer = DeploySteps.layer
+  steps: typeof DeploySteps.layer = DeploySteps.layer,
+  runner: typeof aloneRunner = aloneRunner
 ) =>
   commands.pipe(
     Layer.provideMerge(Coordinator.layer),
@@ -81,7 +84,7 @@ export const core = <Extra, E, R>(
     Layer.provideMerge(steps),
     Layer.provideMerge(DeploymentLog.layer),
     Layer.provideMerge(Publisher.layer),
-    Layer.provideMerge(engine),
+    Layer.provideMerge(engineOn(runner)),
     Layer.provideMerge(stores),
     Layer.provideMerge(Migrations.layer),
     Layer.provideMerge(Layer.merge(Ids.layer, DeploymentEvents.layer)),

@@ -10,7 +10,7 @@ import { Platform } from "../Platform.ts"
 import * as Postgres from "../store/Postgres.ts"
 import * as Sqlite from "../store/Sqlite.ts"
 import { DeploySteps, layer as realSteps } from "../workflows/DeploySteps.ts"
-import { core } from "./core.ts"
+import { aloneRunner, core } from "./core.ts"
 
 export interface TestingOptions {
   /** May put itself around each step. */
@@ -19,12 +19,24 @@ export interface TestingOptions {
   readonly databaseUrl?: string | undefined
   /** Milliseconds. */
   readonly trashRetention?: number
+  /** Repositories, builds and the node that several control planes share. */
+  readonly doubles?: ReturnType<typeof doublesIn>
+  readonly runner?: typeof aloneRunner
 }
+
+export const doublesIn = (home: string) =>
+  Layer.mergeAll(GitMemory.layer, BuildMemory.layer(join(home, "artifacts")), DeployMemory.layer)
 
 /** `home` is a folder that the test removes. */
 export const testing = (
   home: string,
-  { between = (steps) => steps, databaseUrl, trashRetention = 200 }: TestingOptions = {}
+  {
+    between = (steps) => steps,
+    databaseUrl,
+    trashRetention = 200,
+    doubles = doublesIn(home),
+    runner = aloneRunner
+  }: TestingOptions = {}
 ) => {
   const platform = Layer.succeed(Platform, {
     home,
@@ -46,9 +58,7 @@ export const testing = (
   )
   const world = Layer.mergeAll(
     platform,
-    GitMemory.layer,
-    BuildMemory.layer(join(home, "artifacts")),
-    DeployMemory.layer,
+    doubles,
     vault,
     databaseUrl === undefined
       ? Sqlite.layer(join(home, "deploy-mcp.db"))
@@ -57,5 +67,5 @@ export const testing = (
   const steps = Layer.effect(DeploySteps, Effect.map(DeploySteps, between)).pipe(
     Layer.provide(realSteps)
   )
-  return core(world, steps)
+  return core(world, steps, runner)
 }
