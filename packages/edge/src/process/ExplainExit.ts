@@ -60,7 +60,9 @@ const missingModule = (text: string): string | null =>
 
 /** Named by the shell that did not find it. */
 const commandIn = (text: string): string => {
-  const name = /^\S*sh: (?:\d+: |line \d+: )?(\S+): (?:command )?[\w ]*$/mu.exec(text)?.[1]
+  const name = /^\S*sh: (?:\d+: |line \d+: )?(?:exec: )?(\S+): (?:command )?[\w ]*$/mu.exec(
+    text
+  )?.[1]
   return name === undefined ? "A command that starts it" : `The command '${name}'`
 }
 

@@ -11,8 +11,8 @@ export interface SlotPool {
 }
 
 const wanted = 2
-/** A start uses all cores for a moment; the next slot is made after that. */
-const refillAfterMs = 300
+/** A start uses all cores for about 50 ms; the next slot is made after that, before the next start. */
+const refillAfterMs = 80
 
 const takeAttempts = 4
 /** Starting a program blocks the event loop for milliseconds: a burst of starts must share it. */
