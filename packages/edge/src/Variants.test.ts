@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
@@ -25,11 +25,10 @@ beforeAll(async () => {
     },
     true
   )
-  // The last one in the order of the folder is ready when all are.
-  await eventually("compressed forms", async () => {
-    const { headers } = await site.ask("/app.js", { "accept-encoding": "br" })
-    return headers["content-encoding"] === "br"
-  })
+  const folder = join(site.harness.home, "edge", "compressed")
+  await eventually("compressed forms", async () =>
+    (await readdir(folder).catch(() => [])).some((name) => name.endsWith(".done"))
+  )
 })
 afterAll(() => site.close())
 
@@ -108,6 +107,19 @@ describe("compressed forms of static files", () => {
     assert.deepEqual([missing.status, missing.headers["content-encoding"]], [404, "br"])
   })
 
+  it("are still there after a restart, and nothing is compressed again", async () => {
+    const folder = join(site.harness.home, "edge", "compressed")
+    const times = async () =>
+      Promise.all(
+        (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).mtimeMs)
+      )
+    const before = await times()
+    await site.harness.restart()
+    const { headers } = await coded("/large.js", "br")
+    assert.strictEqual(headers["content-encoding"], "br")
+    assert.deepEqual(await times(), before)
+  })
+
   it("are bounded on disk, and what can't be made smaller is tried once", async () => {
     const folder = await mkdtemp(join(tmpdir(), "edge-variants-"))
     const stored = join(folder, "stored")
@@ -156,6 +168,14 @@ describe("a single-page application", () => {
     const packed = await site.ask("/orders/7", { accept: html, "accept-encoding": "gzip" })
     assert.strictEqual(gunzipSync(packed.body).toString(), page)
     assert.strictEqual((await site.ask("/orders/7", { accept: html }, "HEAD")).status, 200)
+  })
+
+  it("says what the answer depends on, also where nothing is compressed", async () => {
+    const tiny = await startSite({ "index.html": "tiny" }, true)
+    const { headers, text } = await tiny.ask("/orders/7", { accept: html })
+    assert.deepEqual([text, headers.vary], ["tiny", "Accept"])
+    assert.notProperty((await tiny.ask("/")).headers, "vary")
+    await tiny.close()
   })
 
   it("has nothing at paths of files, for programs, and for tricks", async () => {
