@@ -2,7 +2,7 @@
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
 import type { RepositoryId } from "./model/Ids.ts"
-import type { BranchName, CommitSha } from "./model/Names.ts"
+import type { BranchName, CommitSha, FilePath } from "./model/Names.ts"
 
 export class GitError extends Schema.TaggedError<GitError>()("GitError", { reason: Fault }) {
   get isRetryable() {
@@ -41,6 +41,13 @@ export interface RefUpdate {
   readonly to: CommitSha | null
 }
 
+/** One file of a commit that is made for a caller. */
+export interface CommitFile {
+  readonly path: FilePath
+  readonly content: Uint8Array
+  readonly executable?: boolean
+}
+
 export class Git extends Context.Service<
   Git,
   {
@@ -63,6 +70,16 @@ export class Git extends Context.Service<
       commit: CommitSha,
       directory: string
     ) => Effect.Effect<void, GitError>
+    /**
+     * Makes a commit with exactly these files the head of a branch, after the one that is there. A branch
+     * with this content already is left as it is, and its head is the answer.
+     */
+    readonly commit: (
+      repository: RepositoryId,
+      branch: BranchName,
+      files: ReadonlyArray<CommitFile>,
+      message: string
+    ) => Effect.Effect<CommitSha, GitError>
     /** Serves one smart HTTP request; closing the scope ends it, wherever it stands. */
     readonly exchange: (exchange: GitExchange) => Effect.Effect<GitReply, GitError, Scope.Scope>
   }

@@ -3,6 +3,7 @@ import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import type { Tool, Toolset } from "./Tool.ts"
 import { accountTools } from "./tools/Accounts.ts"
 import { deploymentTools } from "./tools/Deployments.ts"
+import { fileTools } from "./tools/Files.ts"
 import { keyTools } from "./tools/Keys.ts"
 import { logTools } from "./tools/Logs.ts"
 import { repositoryTools } from "./tools/Repositories.ts"
@@ -13,6 +14,7 @@ export const allTools: ReadonlyArray<Tool> = [
   ...accountTools,
   ...repositoryTools,
   ...serviceTools,
+  ...fileTools,
   ...undoTools,
   ...deploymentTools,
   ...logTools,

@@ -52,6 +52,7 @@ describe("what callers are told", () => {
         "get_service",
         "redeploy_service",
         "delete_service",
+        "deploy_files",
         "update_service",
         "rollback_service",
         "cancel_deployment",

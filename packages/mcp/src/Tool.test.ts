@@ -128,7 +128,7 @@ describe("scopes", () => {
     assert.include(names, "whoami")
     assert.notInclude(names, "create_service")
     assert.notInclude(names, "create_key")
-    assert.lengthOf(toolsFor({ ...Double.keys.dk_live_owner, scopes: allScopes }, ["deploy"]), 19)
+    assert.lengthOf(toolsFor({ ...Double.keys.dk_live_owner, scopes: allScopes }, ["deploy"]), 20)
   })
 
   it.effect("a hidden tool is refused, before its arguments are looked at", () =>
@@ -268,6 +268,7 @@ describe("calls", () => {
         const args = {
           ...(names.includes("repo") ? { repo: "web" } : {}),
           ...(names.includes("name") ? { name: "web" } : {}),
+          ...(names.includes("tarball") ? { files: { "index.html": "hello" } } : {}),
           ...(names.includes("confirm") ? { confirm: "web" } : {})
         }
         const result = yield* within(callTool(tool, args))
@@ -305,6 +306,38 @@ describe("a plan", () => {
         if (tool.name !== "get_git_token")
           assert.property(tool.inputSchema.properties, "plan", tool.name)
       }
+    })
+  )
+})
+
+describe("deploy_files", () => {
+  it.effect("wants paths that stay inside, and files or a tarball but not both", () =>
+    Effect.gen(function* () {
+      const refused = Effect.fnUntraced(function* (more: Record<string, unknown>) {
+        const { cause, code } = yield* failureOf("deploy_files", { name: "web", ...more })
+        assert.strictEqual(code, "invalid_argument")
+        return cause
+      })
+      for (const path of [
+        "/etc/x",
+        "../x",
+        "a/../b",
+        "a//b",
+        "a/",
+        "",
+        ".git/config",
+        "a/.GIT/x",
+        "a\nb",
+        'a"b'
+      ]) {
+        assert.include(yield* refused({ files: { [path]: "x" } }), "path number 1", path)
+      }
+      assert.include(yield* refused({}), "Either 'files' or 'tarball'")
+      assert.include(yield* refused({ files: { a: "1" }, tarball: "YQ==" }), "not both")
+      assert.include(yield* refused({ tarball: "%%%" }), "not base64")
+      const names = { "app/[id]/page (1).tsx": "1", "ü.txt": "2", ".gitignore": "3", "...": "4" }
+      const answer = yield* within(call("deploy_files", { name: "web", files: names }))
+      assert.strictEqual(answer.created, true)
     })
   )
 })

@@ -1,9 +1,11 @@
 /** What callers may ask of services. */
 import { Context, type Effect, type Redacted, Schema, type Stream } from "effect"
 import type { CommandError } from "../Failure.ts"
+import type { CommitFile } from "../Git.ts"
 import { LogLine } from "../model/LogLine.ts"
 import type {
   BranchName,
+  CommitSha,
   HostLabel,
   IdempotencyKey,
   ProjectName,
@@ -61,6 +63,14 @@ export interface RestoreService extends ServiceRef {
   readonly idempotencyKey?: IdempotencyKey
 }
 
+export interface DeployFiles extends ServiceRef {
+  /** The whole content of the branch from now on; or a tar archive of it, gzipped or not. */
+  readonly source: ReadonlyArray<CommitFile> | Uint8Array
+  /** Of the commit. */
+  readonly message?: string
+  readonly idempotencyKey?: IdempotencyKey
+}
+
 export interface DeleteService extends ServiceRef {
   readonly idempotencyKey?: IdempotencyKey
 }
@@ -103,6 +113,15 @@ export class Services extends Context.Service<
     readonly create: (
       input: CreateService
     ) => Command<{ readonly service: ServiceView; readonly created: boolean }>
+    /**
+     * Commits files to the service's branch and deploys them. A service that is missing is made, with a
+     * repository of its name. Equal files make no new commit.
+     */
+    readonly deployFiles: (input: DeployFiles) => Command<{
+      readonly service: ServiceView
+      readonly created: boolean
+      readonly commit: CommitSha
+    }>
     /** All of a project, or of all projects, by name. */
     readonly list: (input: {
       readonly project?: ProjectName

@@ -87,6 +87,13 @@ export const RelativePath = label(
 ).pipe(Schema.brand("RelativePath"))
 export type RelativePath = typeof RelativePath.Type
 
+/** A file in a repository: parts that are neither empty nor `.`, `..` or `.git`. */
+export const FilePath = label(
+  /^(?!.*(^|\/)(\.{1,2}|\.git|git~\d+)?(\/|$))[^\p{Cc}\\"]{1,1024}$/iu,
+  "a relative path of a file without '..', '.git' or control characters, e.g. src/server.js"
+).pipe(Schema.brand("FilePath"))
+export type FilePath = typeof FilePath.Type
+
 /** An origin-form path for health checks, e.g. `/healthz`. */
 export const HttpPath = label(
   /^\/[\x21-\x7e]{0,255}$/u,

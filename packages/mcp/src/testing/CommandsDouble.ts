@@ -7,7 +7,7 @@ import { type CreateService, Services } from "@deploy-mcp/domain/commands/Servic
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { Failure, refuse } from "@deploy-mcp/domain/Failure"
 import { KeyId, OwnerId, UserId } from "@deploy-mcp/domain/model/Ids"
-import { OwnerName, ServiceName } from "@deploy-mcp/domain/model/Names"
+import { CommitSha, OwnerName, ServiceName } from "@deploy-mcp/domain/model/Names"
 import {
   allScopes,
   Principal,
@@ -184,6 +184,12 @@ const services = (seen: Seen) =>
         revision: 1,
         deploy_log: [],
         runtime_log: []
+      }),
+    deployFiles: ({ name }) =>
+      Effect.succeed({
+        service: serviceView(name),
+        created: true,
+        commit: CommitSha.make("a".repeat(40))
       }),
     trash: () => Effect.succeed([]),
     update: ({ name }) =>

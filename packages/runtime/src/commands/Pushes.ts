@@ -4,16 +4,15 @@ import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
 import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
-import type { CommitSha } from "@deploy-mcp/domain/model/Names"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
 import { Platform } from "../Platform.ts"
 import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
 
@@ -22,7 +21,6 @@ const invisible = refuse("not_found", "There is no such repository for this toke
 })
 
 const make = Effect.gen(function* () {
-  const sql = yield* SqlClient
   const platform = yield* Platform
   const accounts = yield* Accounts
   const repositories = yield* RepositoryStore
@@ -31,6 +29,7 @@ const make = Effect.gen(function* () {
   const events = yield* DeploymentEvents
   const present = yield* Present
   const git = yield* Git
+  const { deployFollowers, deployHead } = yield* followers
 
   /** A repository token opens its one repository, an API key those of its owner. */
   const authorize = Effect.fn("Pushes.authorize")(function* (
@@ -88,40 +87,6 @@ const make = Effect.gen(function* () {
         )
       })
     )
-
-  /** Queues what the branch's head needs now, whatever the event said. */
-  const deployFollowers = Effect.fnUntraced(function* (
-    repository: RepositoryRow,
-    branch: RefUpdate["branch"]
-  ) {
-    const commit = yield* git.head(repository.id, branch).pipe(Effect.orElseSucceed(() => null))
-    if (commit === null) return []
-    const identity = {
-      host: repository.host,
-      owner: repository.ownerName,
-      name: repository.name
-    }
-    const followers = yield* services.followers(repository.ownerId, identity, branch)
-    return yield* Effect.forEach(followers, (service) =>
-      Effect.map(deployHead(service, commit), (id) => ({ service, id }))
-    )
-  })
-
-  const deployHead = Effect.fnUntraced(function* (service: ServiceRow, commit: CommitSha) {
-    const { id } = yield* deployments
-      .request({
-        owner: service.ownerId,
-        service: service.id,
-        stage: service.stageId,
-        settingsRevision: service.settingsRevision,
-        commit,
-        cause: "push",
-        force: false
-      })
-      .pipe(sql.withTransaction, Effect.orDie)
-    yield* events.publish({ kind: "queued", stage: service.stageId })
-    return id
-  })
 
   /** A kill between git moving a branch and its hook leaves a push that nobody told us about. */
   const catchUp = Effect.gen(function* () {

@@ -36,6 +36,8 @@ export class ServiceLookup extends Context.Service<
       repository: RepositoryIdentity,
       wanted: BranchName | undefined
     ) => Command<{ readonly branch: BranchName; readonly commit: CommitSha | null }>
+    /** The newest commit of the service's branch, or `repository_missing` or `branch_missing`. */
+    readonly head: (service: ServiceRow) => Command<CommitSha>
   }
 >()("@deploy-mcp/runtime/ServiceLookup") {
   static readonly layer = Layer.effect(
@@ -99,6 +101,26 @@ export class ServiceLookup extends Context.Service<
           // Only this starts a git.
           const [newest] = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
           return newest ?? { branch: fallback, commit }
+        }),
+        head: Effect.fnUntraced(function* ({ ownerId, repoHost, repoOwner, repoName, branch }) {
+          const identity = { host: repoHost, owner: repoOwner, name: repoName }
+          const path = `${repoHost}/${repoOwner}/${repoName}`
+          const row = yield* repositories.find(ownerId, identity)
+          if (Option.isNone(row)) {
+            return yield* refuse("repository_missing", `There is no repository '${path}'.`)
+          }
+          const { id } = row.value
+          const commit = yield* git.head(id, branch).pipe(Effect.orElseSucceed(() => null))
+          if (commit !== null) return commit
+          const there = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
+          return yield* refuse(
+            "branch_missing",
+            `The repository '${path}' has no branch '${branch}'.`,
+            {
+              evidence:
+                there.length === 0 ? [] : [`branches: ${there.map((one) => one.branch).join(", ")}`]
+            }
+          )
         })
       }
     })

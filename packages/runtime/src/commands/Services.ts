@@ -1,7 +1,6 @@
 /** Services: decide, write rows, wake the coordinator. */
 import { planned } from "@deploy-mcp/domain/commands/Plan"
 import { type DeleteService, Services } from "@deploy-mcp/domain/commands/Services"
-import { refuse } from "@deploy-mcp/domain/Failure"
 import { DeploymentId, type ProjectId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Vault } from "@deploy-mcp/domain/Vault"
@@ -20,6 +19,7 @@ import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { RemoveService, removalOf } from "../workflows/RemoveService.ts"
 import { createService } from "./CreateService.ts"
+import { deployFiles } from "./DeployFiles.ts"
 import { limitsNote } from "./Isolation.ts"
 import { iso, Present } from "./Present.ts"
 import { restoreService } from "./RestoreService.ts"
@@ -53,16 +53,7 @@ const make = Effect.gen(function* () {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const row = yield* lookup.service(input)
-    const { commit } = yield* lookup.source(
-      { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
-      row.branch
-    )
-    if (commit === null) {
-      return yield* refuse(
-        "nothing_to_deploy",
-        `The branch '${row.branch}' of ${row.repoHost}/${row.repoOwner}/${row.repoName} has no commit.`
-      )
-    }
+    const commit = yield* lookup.head(row)
     const { subject } = yield* idempotency
       .once(
         {
@@ -147,6 +138,7 @@ const make = Effect.gen(function* () {
 
   return Services.of({
     create: yield* createService,
+    deployFiles: yield* deployFiles,
     update: yield* updateService,
     rollback: yield* rollbackService,
     restore: yield* restoreService,

@@ -3,6 +3,7 @@ import { Git } from "@deploy-mcp/domain/Git"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer, Schedule } from "effect"
 import { checkout } from "./Checkout.ts"
+import { commitFiles } from "./CommitFiles.ts"
 import { exchange } from "./Exchange.ts"
 import * as GitHost from "./GitHost.ts"
 import { branches, head } from "./Refs.ts"
@@ -47,6 +48,10 @@ const make = (settings: Config.Success<typeof config>) =>
         checkout: (id, commit, into) =>
           Effect.flatMap(host, (host) =>
             checkout(host, settings, host.repository(id), commit, into)
+          ),
+        commit: (id, branch, files, message) =>
+          Effect.flatMap(host, (host) =>
+            commitFiles(host, settings, host.repository(id), branch, files, message)
           ),
         exchange: (request) =>
           Effect.flatMap(host, (host) => exchange(host, settings, lasting, request))

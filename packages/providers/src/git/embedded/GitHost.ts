@@ -29,7 +29,8 @@ export interface GitHost {
   /** Runs one short git command to its end; interruption kills it and waits for its death. */
   readonly git: (
     args: ReadonlyArray<string>,
-    more?: Readonly<Record<string, string>>
+    more?: Readonly<Record<string, string>>,
+    input?: Uint8Array
   ) => Effect.Effect<GitResult, GitError>
 }
 
@@ -65,7 +66,8 @@ export const open = Effect.fn("GitHost.open")(function* (directory: string, path
     ),
     ...more
   })
-  const git: GitHost["git"] = (args, more = {}) => run(args, environment(always, more))
+  const git: GitHost["git"] = (args, more = {}, input) =>
+    run(args, environment(always, more), input)
 
   yield* storage(async () => {
     await rm(folder.temporary, { recursive: true, force: true })
@@ -142,7 +144,11 @@ const isAbsent = (cause: unknown): boolean =>
 /** A list of 100,000 files with long paths stays below. */
 const longestAnswer = 64 * 1024 * 1024
 
-const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+const run = (
+  args: ReadonlyArray<string>,
+  env: Record<string, string>,
+  input: Uint8Array | undefined
+) =>
   Effect.callback<GitResult, GitError>((resume) => {
     const child = execFile(
       "git",
@@ -163,6 +169,11 @@ const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
                 )
         )
     )
+    if (input !== undefined) {
+      // One that ends before it has read all says by its code why.
+      child.stdin?.on("error", () => undefined)
+      child.stdin?.end(input)
+    }
     return Effect.callback<void>((done) => {
       const over = child.pid === undefined || child.exitCode !== null || child.signalCode !== null
       if (over) return done(Effect.void)

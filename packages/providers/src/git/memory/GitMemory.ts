@@ -46,7 +46,7 @@ const empty = (): Repository => ({ branches: new Map(), commits: new Map() })
 
 export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
   Git,
-  Effect.map(GitWorld, ({ repositories }) => {
+  Effect.map(GitWorld, ({ commit, repositories }) => {
     return Git.of({
       ensureRepository: (repository) =>
         Effect.sync(() => {
@@ -74,6 +74,16 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
             writeFileSync(join(directory, name), text)
           }
           return Effect.void
+        }),
+      commit: (repository, branch, files) =>
+        Effect.suspend(() => {
+          if (!repositories.has(repository)) {
+            const failure = Failure.of("repository_missing", "This repository does not exist.")
+            return Effect.fail(new GitError({ reason: new Rejected({ failure }) }))
+          }
+          const text = new TextDecoder()
+          const named = files.map(({ path, content }) => [path, text.decode(content)] as const)
+          return Effect.succeed(commit(repository, branch, Object.fromEntries(named)))
         }),
       exchange: () =>
         Effect.fail(new GitError({ reason: new Unsupported({ feature: "git over HTTP" }) }))

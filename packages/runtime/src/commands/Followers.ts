@@ -1,0 +1,53 @@
+/** Deploys what follows a branch, whoever moved it. */
+import { Git } from "@deploy-mcp/domain/Git"
+import type { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import type { RepositoryRow } from "../store/RepositoryStore.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+
+export const followers = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const services = yield* ServiceStore
+  const deployments = yield* DeploymentStore
+  const events = yield* DeploymentEvents
+  const git = yield* Git
+
+  const deployHead = Effect.fnUntraced(function* (service: ServiceRow, commit: CommitSha) {
+    const { id } = yield* deployments
+      .request({
+        owner: service.ownerId,
+        service: service.id,
+        stage: service.stageId,
+        settingsRevision: service.settingsRevision,
+        commit,
+        cause: "push",
+        force: false
+      })
+      .pipe(sql.withTransaction, Effect.orDie)
+    yield* events.publish({ kind: "queued", stage: service.stageId })
+    return id
+  })
+
+  /** Queues what the branch's head needs now, whatever the event said. */
+  const deployFollowers = Effect.fnUntraced(function* (
+    repository: RepositoryRow,
+    branch: BranchName
+  ) {
+    const commit = yield* git.head(repository.id, branch).pipe(Effect.orElseSucceed(() => null))
+    if (commit === null) return []
+    const identity = {
+      host: repository.host,
+      owner: repository.ownerName,
+      name: repository.name
+    }
+    const all = yield* services.followers(repository.ownerId, identity, branch)
+    return yield* Effect.forEach(all, (service) =>
+      Effect.map(deployHead(service, commit), (id) => ({ service, id }))
+    )
+  })
+
+  return { deployHead, deployFollowers }
+})
