@@ -17,6 +17,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, type Scope as Scopes } from "effect"
 import { testing } from "../compositions/testing.ts"
 import { GitAccess } from "../http/GitAccess.ts"
+import { eachDatabase } from "../store/testing/Databases.ts"
 import { FirstOwner, layer as firstOwner } from "./FirstOwner.ts"
 
 /** A fresh platform with its first owner; `as` runs commands with the owner's key or another one. */
@@ -33,14 +34,24 @@ const platform = Effect.gen(function* () {
   return { accounts, services: yield* Services, name, keyFile: keyFile ?? "", secret, as }
 })
 
+const databases = eachDatabase()
+
+/** Runs `test` against a platform of its own, on one database after the other. */
 const against = <A, E>(test: (home: string) => Effect.Effect<A, E, Provided | Scopes.Scope>) =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "commands-"))),
-    (home) =>
-      Effect.scoped(test(home)).pipe(
-        Effect.provide(firstOwner.pipe(Layer.provideMerge(testing(home))))
+  Effect.forEach(
+    databases,
+    (fresh) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "commands-"))),
+        (home) =>
+          Effect.scoped(test(home)).pipe(
+            Effect.provide(
+              firstOwner.pipe(Layer.provideMerge(testing(home, { databaseUrl: fresh() })))
+            )
+          ),
+        (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
       ),
-    (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
+    { discard: true }
   )
 type Provided =
   | Effect.Services<typeof platform>

@@ -25,6 +25,7 @@ import { testing } from "../../compositions/testing.ts"
 import { GitAccess } from "../../http/GitAccess.ts"
 import { AccountStore } from "../../store/AccountStore.ts"
 import { RepositoryStore } from "../../store/RepositoryStore.ts"
+import { eachDatabase } from "../../store/testing/Databases.ts"
 
 export const web = ServiceName.make("web")
 export const repo = RepositoryName.make("web")
@@ -38,18 +39,25 @@ export const names = (...all: ReadonlyArray<string>) => all.map((name) => Variab
 
 type World = Effect.Success<typeof world>
 
-/** Runs `test` against a control plane of its own. */
+const databases = eachDatabase()
+
+/** Runs `test` against a control plane of its own, on one database after the other. */
 export const against = <A, E>(
   test: (world: World) => Effect.Effect<A, E>,
   trashRetention = 600_000
 ) =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-commands-"))),
-    (home) =>
-      Effect.scoped(Effect.flatMap(world, test)).pipe(
-        Effect.provide(testing(home, { trashRetention }))
+  Effect.forEach(
+    databases,
+    (fresh) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-commands-"))),
+        (home) =>
+          Effect.scoped(Effect.flatMap(world, test)).pipe(
+            Effect.provide(testing(home, { trashRetention, databaseUrl: fresh() }))
+          ),
+        (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
       ),
-    (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
+    { discard: true }
   )
 
 const world = Effect.gen(function* () {

@@ -13,14 +13,26 @@ export const onEachDatabase = (tests: (fresh: FreshDatabase) => void) => {
 /** Those of Postgres alone: its server runs from before the first test until after the last one. */
 export const onPostgres = (tests: (fresh: () => string) => void) =>
   describe("on Postgres", () => {
-    if (!hasPostgres) return it.skip("is not installed here")
-    let server: PostgresServer | undefined
-    beforeAll(async () => {
-      server = await startPostgres()
-    })
-    afterAll(() => server?.stop())
-    tests(() => {
-      if (server === undefined) throw new Error("Postgres was not started")
-      return server.database()
-    })
+    if (hasPostgres) tests(postgres())
+    else it.skip("is not installed here")
   })
+
+/** For a file whose tests each run on one database after the other. */
+export const eachDatabase = (): ReadonlyArray<FreshDatabase> => {
+  const sqlite = () => undefined
+  if (hasPostgres) return [sqlite, postgres()]
+  it.skip("on Postgres is not installed here")
+  return [sqlite]
+}
+
+const postgres = () => {
+  let server: PostgresServer | undefined
+  beforeAll(async () => {
+    server = await startPostgres()
+  })
+  afterAll(() => server?.stop())
+  return () => {
+    if (server === undefined) throw new Error("Postgres was not started")
+    return server.database()
+  }
+}
