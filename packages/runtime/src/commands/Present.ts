@@ -1,6 +1,6 @@
 /** Rows as callers see them: names, enums, URLs and the next step. */
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
-import { Failure } from "@deploy-mcp/domain/Failure"
+import { catalogue, Failure } from "@deploy-mcp/domain/Failure"
 import { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase, PhaseTime } from "@deploy-mcp/domain/model/Deployment"
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
@@ -189,7 +189,7 @@ const nextOfService = (
     case "deploying":
       return `Call wait_for_deployment with name ${row.name}.`
     case "crashed":
-      return `The process ended (${observed?.failure?.cause ?? "unknown cause"}) and is started again; read get_logs.`
+      return crashed(observed?.failure ?? null)
     case "failed":
       return latest?.next ?? "Push again or call redeploy_service."
     case "live":
@@ -198,3 +198,8 @@ const nextOfService = (
         : `Live at ${links.url}. Push to '${row.branch}' to deploy a change.`
   }
 }
+
+const crashed = (failure: ReleaseObserved["failure"]): string =>
+  failure?.code === "crash_loop"
+    ? `crash_loop: ${failure.cause} ${catalogue.crash_loop.next}`
+    : `${failure?.cause ?? "The process ended."} It is started again; read get_logs.`
