@@ -10,7 +10,7 @@ import type { ReleaseSpec, ReleaseState, StageSpec } from "@deploy-mcp/domain/no
 import { generateNodeKey } from "@deploy-mcp/domain/node/SealedBox"
 import { Context, Effect, Layer, Queue, Stream } from "effect"
 
-/** What really runs, for tests to look at. */
+/** What really runs, for tests to look at; it outlives the provider. */
 export class NodeWorld extends Context.Service<
   NodeWorld,
   {
@@ -20,12 +20,19 @@ export class NodeWorld extends Context.Service<
     /** Each route a stage has had, oldest first. */
     readonly routes: Map<StageId, Array<ReleaseId | null>>
   }
->()("@deploy-mcp/providers/NodeWorld") {}
+>()("@deploy-mcp/providers/NodeWorld") {
+  static readonly layer = Layer.sync(NodeWorld, () => ({
+    stages: new Map(),
+    running: new Map(),
+    routes: new Map()
+  }))
+}
 
-export const layer: Layer.Layer<Deploy | NodeWorld> = Layer.effectContext(
+export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
+  Deploy,
   Effect.gen(function* () {
     const { publicKey } = yield* Effect.promise(generateNodeKey)
-    const world = NodeWorld.of({ stages: new Map(), running: new Map(), routes: new Map() })
+    const world = yield* NodeWorld
     const outs = new Set<Queue.Enqueue<Observation>>()
     const tell = (observation: Observation) => {
       for (const out of outs) Queue.offerUnsafe(out, observation)
@@ -34,18 +41,7 @@ export const layer: Layer.Layer<Deploy | NodeWorld> = Layer.effectContext(
     const start = (stage: StageId, { release, workload }: ReleaseSpec) => {
       const state = workload.kind === "process" ? verdict(workload.directory) : "healthy"
       world.running.set(release, state)
-      tell({
-        type: "release",
-        stage,
-        release,
-        state,
-        restarts: 0,
-        port: null,
-        failure:
-          state === "failed"
-            ? { code: "exited", cause: "The process ended.", evidence: ["boom"], port: null }
-            : null
-      })
+      tell(releaseIs(stage, release, state))
     }
 
     const drop = (spec: StageSpec) => {
@@ -77,11 +73,18 @@ export const layer: Layer.Layer<Deploy | NodeWorld> = Layer.effectContext(
       tell({ type: "route", stage, generation, release: null })
     }
 
-    const deploy = Deploy.of({
+    return Deploy.of({
       attach: (epoch) =>
         Stream.callback<Observation>((out) => {
           outs.add(out)
           Queue.offerUnsafe(out, hello(epoch, publicKey))
+          for (const { stage, generation, route, releases } of world.stages.values()) {
+            for (const { release } of releases) {
+              const state = world.running.get(release) ?? "stopped"
+              Queue.offerUnsafe(out, releaseIs(stage, release, state))
+            }
+            Queue.offerUnsafe(out, { type: "route", stage, generation, release: route })
+          }
           return Effect.addFinalizer(() => Effect.sync(() => outs.delete(out)))
         }),
       snapshot: (stages) =>
@@ -97,9 +100,25 @@ export const layer: Layer.Layer<Deploy | NodeWorld> = Layer.effectContext(
       remove: (stage, generation) => Effect.sync(() => remove(stage, generation)),
       logs: () => Stream.empty
     })
-    return Context.make(Deploy, deploy).pipe(Context.add(NodeWorld, world))
   })
 )
+
+export const layer: Layer.Layer<Deploy | NodeWorld> = provider.pipe(
+  Layer.provideMerge(NodeWorld.layer)
+)
+
+const releaseIs = (stage: StageId, release: ReleaseId, state: ReleaseState): Observation => ({
+  type: "release",
+  stage,
+  release,
+  state,
+  restarts: 0,
+  port: null,
+  failure:
+    state === "failed"
+      ? { code: "exited", cause: "The process ended.", evidence: ["boom"], port: null }
+      : null
+})
 
 const verdict = (directory: string): ReleaseState =>
   existsSync(join(directory, "never-healthy"))

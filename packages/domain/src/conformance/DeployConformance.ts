@@ -1,0 +1,233 @@
+/**
+ * What "implements Deploy" means:
+ *
+ *     DeployConformance.suite("mine", layer, { world, get, site, doomed })
+ */
+import { assert, layer as withLayer } from "@effect/vitest"
+import { Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { Deploy, type Observation } from "../Deploy.ts"
+import { ReleaseId, StageId } from "../model/Ids.ts"
+import type { ReleaseObserved, StageSpec, Workload } from "../node/NodeProtocol.ts"
+
+export interface DeployWorld<W> {
+  /** What outlives an instance of the provider: a node. Made once for the suite. */
+  readonly world: Layer.Layer<W, unknown>
+  /** What a visitor of a hostname gets, by its label; null where nothing is served. */
+  readonly get: (label: string) => Effect.Effect<string | null, unknown, W>
+  /** Something to run whose page is this text. */
+  readonly site: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
+  /** Something that never becomes healthy. */
+  readonly doomed: Effect.Effect<Workload, unknown, W | Scope.Scope>
+}
+
+export const suite = <W>(
+  name: string,
+  provider: Layer.Layer<Deploy, unknown, W>,
+  { world, get, site, doomed }: DeployWorld<W>
+): void => {
+  let epoch = 0
+
+  /** A new control: a new instance that attaches with a higher epoch and tells the whole state. */
+  const control = <A, E, R>(
+    stages: ReadonlyArray<StageSpec>,
+    use: (control: Control) => Effect.Effect<A, E, R>
+  ) =>
+    Effect.gen(function* () {
+      const deploy = yield* Deploy
+      const seen = seenBy()
+      const hello = yield* Deferred.make<void>()
+      epoch += 1
+      yield* deploy.attach(epoch).pipe(
+        Stream.runForEach((observation) => {
+          seen.note(observation)
+          return observation.type === "hello" ? Deferred.succeed(hello, undefined) : Effect.void
+        }),
+        Effect.forkScoped
+      )
+      yield* Deferred.await(hello)
+      yield* deploy.snapshot(stages)
+      const settled = (spec: StageSpec) =>
+        until(`generation ${spec.generation}`, () => seen.generation(spec.stage) >= spec.generation)
+      const ensure = (spec: StageSpec) =>
+        Effect.andThen(
+          Deploy.use((deploy) => deploy.ensure(spec)),
+          settled(spec)
+        )
+      return yield* use({ ...seen, settled, ensure })
+    }).pipe(Effect.scoped, (effect) =>
+      Effect.provide(effect, Layer.fresh(provider), { local: true })
+    )
+
+  withLayer(world, { excludeTestServices: true })(`${name} is a Deploy`, (it) => {
+    it.effect("serves what it is told, again, and told by a new control", () =>
+      Effect.gen(function* () {
+        const spec = stageOf(1, 1, [yield* site("one")], 0)
+        const [label = ""] = spec.hostnames
+        yield* control([], ({ ensure }) =>
+          Effect.gen(function* () {
+            yield* ensure(spec)
+            assert.strictEqual(yield* get(label), "one")
+            yield* ensure(spec)
+            assert.strictEqual(yield* get(label), "one")
+          })
+        )
+        assert.strictEqual(yield* get(label), "one", "served without a control")
+        yield* control([spec], ({ settled, release }) =>
+          Effect.gen(function* () {
+            yield* settled(spec)
+            yield* until("what is there is told", () => release(spec, 0)?.state === "healthy")
+            assert.strictEqual(yield* get(label), "one")
+          })
+        )
+      })
+    )
+
+    it.effect("moves the route to another release, and an older generation changes nothing", () =>
+      Effect.gen(function* () {
+        const workloads = [yield* site("old"), yield* site("new")]
+        const older = stageOf(2, 1, workloads, 0)
+        const newer = stageOf(2, 2, workloads, 1)
+        const [label = ""] = older.hostnames
+        yield* control([], ({ ensure }) =>
+          Effect.gen(function* () {
+            yield* ensure(older)
+            assert.strictEqual(yield* get(label), "old")
+            yield* ensure(newer)
+            assert.strictEqual(yield* get(label), "new")
+            yield* Deploy.use((deploy) => deploy.ensure(older))
+            yield* Deploy.use((deploy) => deploy.remove(older.stage, older.generation))
+            // Messages are handled in their order: what was late has been looked at by now.
+            yield* ensure(stageOf(3, 1, workloads, 0))
+            assert.strictEqual(yield* get(label), "new")
+          })
+        )
+      })
+    )
+
+    it.effect("says that a release is not healthy and why, and goes on serving the other", () =>
+      Effect.gen(function* () {
+        const workloads = [yield* site("fine"), yield* doomed]
+        const spec = stageOf(4, 1, workloads, 0)
+        yield* control([], ({ ensure, release }) =>
+          Effect.gen(function* () {
+            yield* ensure(spec)
+            yield* until("the doomed one has failed", () => release(spec, 1)?.state === "failed")
+            assert.isNotEmpty(release(spec, 1)?.failure?.cause)
+            assert.strictEqual(yield* get(spec.hostnames[0] ?? ""), "fine")
+          })
+        )
+      })
+    )
+
+    it.effect("makes the node equal to a snapshot: what is not listed goes", () =>
+      Effect.gen(function* () {
+        const [stays, goes] = [
+          stageOf(5, 1, [yield* site("stays")], 0),
+          stageOf(6, 1, [yield* site("goes")], 0)
+        ]
+        yield* control([stays, goes], ({ settled }) =>
+          Effect.gen(function* () {
+            yield* Effect.andThen(settled(stays), settled(goes))
+            assert.strictEqual(yield* get(goes.hostnames[0] ?? ""), "goes")
+          })
+        )
+        yield* control([stays], ({ settled }) =>
+          Effect.gen(function* () {
+            yield* settled(stays)
+            yield* gone(goes)
+            assert.strictEqual(yield* get(stays.hostnames[0] ?? ""), "stays")
+          })
+        )
+      })
+    )
+
+    it.effect("removes a stage, one that is gone, and one that never was", () =>
+      Effect.gen(function* () {
+        const spec = stageOf(7, 1, [yield* site("here")], 0)
+        yield* control([spec], ({ settled }) =>
+          Effect.gen(function* () {
+            const remove = Deploy.use((deploy) => deploy.remove(spec.stage, 2))
+            yield* settled(spec)
+            yield* Effect.andThen(remove, gone(spec))
+            yield* Effect.andThen(remove, gone(spec))
+            yield* Deploy.use((deploy) => deploy.remove(stageOf(8, 1, [], null).stage, 1))
+          })
+        )
+        yield* control([], () => gone(spec))
+      })
+    )
+
+    it.effect("has no lines of a stage that printed none", () =>
+      control([], () =>
+        Effect.gen(function* () {
+          const { stage } = stageOf(9, 1, [], null)
+          const query = { stage, after: null, tail: 10, follow: false }
+          const lines = yield* Deploy.use((deploy) => Stream.runCollect(deploy.logs(query)))
+          assert.lengthOf(lines, 0)
+        })
+      )
+    )
+  })
+
+  const gone = (spec: StageSpec) =>
+    get(spec.hostnames[0] ?? "").pipe(
+      Effect.flatMap((found) => (found === null ? Effect.void : Effect.fail(found))),
+      Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 })
+    )
+}
+
+interface Control extends Seen {
+  /** The node has converged to this. */
+  readonly settled: (spec: StageSpec) => Effect.Effect<void>
+  readonly ensure: (spec: StageSpec) => Effect.Effect<void, unknown, Deploy>
+}
+
+interface Seen {
+  readonly generation: (stage: StageId) => number
+  readonly release: (spec: StageSpec, index: number) => ReleaseObserved | undefined
+}
+
+/** What a control has been told, by stage and by release. */
+const seenBy = (): Seen & { readonly note: (observation: Observation) => void } => {
+  const generations = new Map<StageId, number>()
+  const releases = new Map<ReleaseId, ReleaseObserved>()
+  return {
+    note: (observation) => {
+      if (observation.type === "route") generations.set(observation.stage, observation.generation)
+      if (observation.type === "release") releases.set(observation.release, observation)
+    },
+    generation: (stage) => generations.get(stage) ?? -1,
+    release: (spec, index) => {
+      const wanted = spec.releases[index]?.release
+      return wanted === undefined ? undefined : releases.get(wanted)
+    }
+  }
+}
+
+const until = (what: string, isSo: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => (isSo() ? Effect.void : Effect.fail(`${what}: it never came to this`))).pipe(
+    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1000 }),
+    Effect.orDie
+  )
+
+/** A stage of its own for each test; its route leads to the release with this index. */
+const stageOf = (
+  n: number,
+  generation: number,
+  workloads: ReadonlyArray<Workload>,
+  route: number | null
+): StageSpec => {
+  const releases = workloads.map((workload, index) => ({
+    release: ReleaseId.make(`rel_${`${n}${index}`.padStart(20, "c")}`),
+    workload
+  }))
+  return {
+    stage: StageId.make(`stg_${String(n).padStart(20, "c")}`),
+    generation,
+    name: `kit-${n}`,
+    tenant: 1,
+    hostnames: [`kit-${n}`],
+    route: route === null ? null : (releases[route]?.release ?? null),
+    releases
+  }
+}
