@@ -1,4 +1,6 @@
 /** What an agent does from nothing to a live URL and a change of it, with each kind of MCP client. */
+import { toolsFor } from "@deploy-mcp/mcp/Catalog"
+import { keys } from "@deploy-mcp/mcp/testing/CommandsDouble"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type Agent, agents, isRecord, type Progress } from "./Agents.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
@@ -10,19 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => platform.dispose())
 
-const toolNames = [
-  "whoami",
-  "create_repo",
-  "get_git_token",
-  "create_service",
-  "list_services",
-  "get_service",
-  "redeploy_service",
-  "delete_service",
-  "list_deployments",
-  "wait_for_deployment",
-  "get_logs"
-]
+const toolNames = toolsFor(keys.dk_live_owner, ["deploy"]).map((tool) => tool.name)
 
 const text = (value: unknown): string => {
   assert(typeof value === "string", `not a text: ${JSON.stringify(value)}`)
