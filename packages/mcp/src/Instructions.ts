@@ -7,7 +7,10 @@ New project:
 3. create_service(repo, name); what to build and run is detected
 4. wait_for_deployment(name) until finished is true; url is live when status is live
 
-Change: commit and git push, then wait_for_deployment(name). A push deploys by itself.
+No git at hand: deploy_files(name, files) does 1 to 3 at once.
+
+Change: commit and git push, then wait_for_deployment(name). A push deploys by itself. Settings and variables: update_service.
+Undo: rollback_service, cancel_deployment, restore_service. Unsure what a write would do: add plan: true.
 Trouble: the answer's failure says the cause, shows evidence and names the next step. The release before stays live.
 Programs must listen on 0.0.0.0 at the port in the PORT environment variable.
 
