@@ -1,0 +1,42 @@
+/** `host/owner/name`, which is all that may become a URL: no scheme, port, user or path of a caller. */
+import type { GitError } from "@deploy-mcp/domain/Git"
+import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import { Effect } from "effect"
+import { isHostName } from "./Address.ts"
+import { rejected } from "./GitFault.ts"
+
+export interface Identity {
+  readonly host: string
+  readonly owner: string
+  readonly name: string
+}
+
+/** Tells which repository an id means; null when the id means none on another host. */
+export type Identify = (repository: RepositoryId) => Effect.Effect<Identity | null, GitError>
+
+export interface Location {
+  /** As people write it, e.g. `github.com/nodejs/node`. */
+  readonly title: string
+  readonly url: string
+}
+
+export const locate = Effect.fn("Identity.locate")(function* ({ host, owner, name }: Identity) {
+  if (!isHostName(host)) {
+    return yield* invalid("host", "must be a public DNS name in lower case, e.g. github.com")
+  }
+  if (!isSegment(owner)) return yield* invalid("owner", segmentRule)
+  if (!isSegment(name) || /\.(git|lock)$/i.test(name)) {
+    return yield* invalid("name", `${segmentRule}, without .git at its end`)
+  }
+  const title = `${host}/${owner}/${name}`
+  const location: Location = { title, url: `https://${title}.git` }
+  return location
+})
+
+const isSegment = (text: string) =>
+  /^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}$/u.test(text) && !text.includes("..") && text !== "."
+
+const segmentRule = "must be 1 to 100 letters, digits, '.', '_' or '-', not starting with '-'"
+
+const invalid = (field: string, rule: string) =>
+  Effect.fail(rejected("invalid_argument", `The repository's ${field} ${rule}.`))
