@@ -153,7 +153,7 @@ export const catalogue = {
   branch_missing: entry(
     "source",
     "The repository has no such branch or commit.",
-    "Push that branch, or create the service with the branch that exists."
+    "Push that branch, or call update_service with a branch that exists."
   ),
   root_directory_missing: entry(
     "source",
@@ -250,7 +250,7 @@ export const catalogue = {
   wrong_port: entry(
     "health",
     "The process listens on another port than the service has.",
-    "Listen on process.env.PORT, or set the service's port to the one that is shown in patch."
+    "Listen on process.env.PORT, or call update_service with the port that is shown in patch."
   ),
   loopback_only: entry(
     "health",
