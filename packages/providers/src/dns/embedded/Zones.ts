@@ -35,9 +35,7 @@ export const open = (folder: string): Zones => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const drafts = readdirSync(folder).filter((name) => name.startsWith("."))
   for (const draft of drafts) rmSync(join(folder, draft))
-  const all = new Map(
-    readdirSync(folder).map((name) => [name, decode(readFileSync(join(folder, name), "utf8"))])
-  )
+  const all = new Map(readdirSync(folder).map((name) => [name, read(join(folder, name))]))
   return {
     all,
     write: (zone) => {
@@ -58,6 +56,15 @@ export const open = (folder: string): Zones => {
       all.delete(zone)
       syncFolder(folder)
     }
+  }
+}
+
+const read = (file: string): StoredZone => {
+  const text = readFileSync(file, "utf8")
+  try {
+    return decode(text)
+  } catch {
+    throw new Error(`${file} is not a zone: put it back from a copy, or remove it.`)
   }
 }
 
