@@ -8,7 +8,7 @@ const text = (rule: RegExp, message: string) =>
 
 /** A full name without the final dot, in lower case; internationalised names in their `xn--` form. */
 export const DomainName = text(
-  new RegExp(String.raw`^(?=.{1,253}$)${labels}$`, "u"),
+  new RegExp(`^(?=.{1,253}$)${labels}$`, "u"),
   "a domain name of at most 253 characters in lower case, without a final dot, e.g. apps.example.com"
 ).pipe(Schema.brand("DomainName"))
 export type DomainName = typeof DomainName.Type
