@@ -12,6 +12,7 @@ import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
 import { findTree, makeTree, type Tree } from "./DependencyTrees.ts"
 import { copy, link, makeDirectory, move, own, remove } from "./Directories.ts"
 import type { KeyedLock } from "./KeyedLock.ts"
+import { isOpen } from "./Languages.ts"
 import { relocate } from "./Relocate.ts"
 import type { Sandbox } from "./Sandbox.ts"
 import { seal } from "./Seal.ts"
@@ -154,10 +155,22 @@ const step = (
     return yield* stepFailure(kind, shown(line), ended, log)
   })
 
-const languageOf = ({ request, toolchain }: Site) => {
-  const { kind } = request.plan
-  return kind === "python" || kind === "go" ? toolchain.languages[kind] : Effect.succeed(null)
-}
+/** Null for what needs Node.js alone. */
+const languageOf = ({ request, toolchain, sandbox }: Site) =>
+  Effect.gen(function* () {
+    const { kind } = request.plan
+    if (kind !== "python" && kind !== "go") return null
+    const language = yield* toolchain.languages[kind]
+    const { level } = yield* sandbox
+    // Root's own files are shown to other users by a sandbox only, and services are other users.
+    const own = process.getuid?.() === 0 && level === "plain"
+    if (language === null || !own || (yield* isOpen(language))) return language
+    return yield* rejected(
+      "toolchain_missing",
+      `${language.version} is installed in a folder that services may not enter.`,
+      { next: "Ask the operator to install bubblewrap, or the language for all users." }
+    )
+  })
 
 /** A command line as a sentence can carry it. */
 const shown = (line: string) => (line.length > 120 ? `${line.slice(0, 119)}…` : line)

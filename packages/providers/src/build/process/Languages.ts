@@ -1,6 +1,6 @@
 /** Installations of other languages on this machine, each found when the first project asks for it. */
 import { execFile } from "node:child_process"
-import { readFile, realpath } from "node:fs/promises"
+import { readFile, realpath, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { Effect } from "effect"
 import { executable } from "./SandboxProbe.ts"
@@ -33,7 +33,10 @@ const findPython = (searchPath: string): Effect.Effect<Language | null> =>
     const program = executable("python3", searchPath)
     if (program === null) return null
     const [root, version] = (await outputOf(program, searchPath)).split("\n")
-    return root?.startsWith("/") && version !== undefined && /^3\.\d+\.\d+/u.test(version)
+    return root !== undefined &&
+      version !== undefined &&
+      isOwnFolder(root) &&
+      /^3\.\d+\.\d+/u.test(version)
       ? { version: `python ${version}`, bin: join(root, "bin"), root }
       : null
   })
@@ -54,5 +57,21 @@ const findGo = (searchPath: string): Effect.Effect<Language | null> =>
     const bin = dirname(await realpath(program))
     const text = await readFile(join(dirname(bin), "VERSION"), "utf8").catch(() => "")
     const version = /^go(\d+\.\d+\S*)/u.exec(text)?.[1]
-    return version === undefined ? null : { version: `go ${version}`, bin, root: dirname(bin) }
+    const root = dirname(bin)
+    return version !== undefined && isOwnFolder(root)
+      ? { version: `go ${version}`, bin, root }
+      : null
+  })
+
+/** What is shown to steps: not a folder as wide as `/home`. */
+const isOwnFolder = (root: string): boolean => root === "/usr" || /^\/[^/]+\/[^/]/u.test(root)
+
+/** Whether a user that owns none of it can get there. */
+export const isOpen = ({ bin }: Language): Effect.Effect<boolean> =>
+  Effect.promise(async () => {
+    for (let at = bin; at !== "/"; at = dirname(at)) {
+      const found = await stat(at).catch(() => null)
+      if (found === null || (found.mode & 0o001) === 0) return false
+    }
+    return true
   })

@@ -31,7 +31,7 @@ export const detectPython = Effect.fn("BuildProcess.detectPython")(function* (
     })
   }
   const needs = yield* dependencies(root)
-  const start = yield* pythonStart(root, settings.start_command, needs?.text ?? "")
+  const start = yield* pythonStart(root, settings.start_command, needs?.text ?? "", python.version)
   if (start === null) {
     return yield* rejected(
       "no_start_command",

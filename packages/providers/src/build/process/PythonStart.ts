@@ -13,9 +13,11 @@ interface Start {
 export const pythonStart = (
   root: string,
   command: string | undefined,
-  dependencies: string
+  dependencies: string,
+  version: string
 ): Effect.Effect<Start | null, BuildError> =>
   Effect.gen(function* () {
+    const withEnvironment = environmentFor(version)
     if (command !== undefined) return { line: withEnvironment(command), found: "start_command" }
     const django = (yield* isFile(root, "manage.py")) ? yield* djangoModule(root) : null
     if (django !== null) {
@@ -72,10 +74,17 @@ const serverOf = (module: string, source: string, dependencies: string): string 
     : null
 }
 
-/** Programs of dependencies are found first, and output is seen when it is written. */
-const withEnvironment = (command: string): string => {
+/**
+ * Programs of dependencies are found first, and output is seen when it is written. The modules are
+ * named too: where the interpreter lies elsewhere than at the build, `.venv` has none.
+ */
+const environmentFor = (version: string) => (command: string) => {
   const exec = simple.test(command) && !builtin.test(command) ? "exec " : ""
-  return `export PATH="$PWD/.venv/bin:$PATH" PYTHONUNBUFFERED=1; ${exec}${command}`
+  const modules = `$PWD/.venv/lib/python${/\d+\.\d+/u.exec(version)?.[0]}/site-packages`
+  return (
+    `export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="${modules}\${PYTHONPATH:+:$PYTHONPATH}" ` +
+    `PYTHONUNBUFFERED=1; ${exec}${command}`
+  )
 }
 
 /** One program with its arguments: no shell has to stay for it. */
