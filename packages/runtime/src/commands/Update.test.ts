@@ -75,6 +75,36 @@ describe("update_service", () => {
     )
   )
 
+  it.live("hides a new variable from builds, and a hidden one stays hidden when it changes", () =>
+    against(({ asOwner, create, describe, services }) =>
+      Effect.gen(function* () {
+        yield* create()
+        const put = (value: string, runtimeOnly: ReturnType<typeof names>) =>
+          asOwner(services.update({ ...noChange, variables: variables({ V: value }), runtimeOnly }))
+        assert.isFalse((yield* put("1", names("V"))).rebuild)
+        assert.isFalse((yield* put("2", [])).rebuild)
+        const [variable] = (yield* describe).env
+        assert.deepStrictEqual([variable?.value, variable?.runtime_only], ["2", true])
+      })
+    )
+  )
+
+  it.live("merges changes that come at the same moment", () =>
+    against(({ asOwner, create, describe, services }) =>
+      Effect.gen(function* () {
+        yield* create()
+        yield* Effect.forEach(
+          ["A", "B", "C", "D"],
+          (name) =>
+            asOwner(services.update({ ...noChange, variables: variables({ [name]: "1" }) })),
+          { concurrency: "unbounded" }
+        )
+        const { env, revision } = yield* describe
+        assert.deepStrictEqual([env.map(({ name }) => name).join(""), revision], ["ABCD", 5])
+      })
+    )
+  )
+
   it.live("resets a setting, and changes nothing when all is so already", () =>
     against(({ asOwner, commit, create, describe, list, services, settled }) =>
       Effect.gen(function* () {

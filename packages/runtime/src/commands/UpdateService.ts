@@ -187,7 +187,16 @@ export const updateService = Effect.gen(function* () {
           return deployment.id
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(
+        sql.withTransaction,
+        orDieSql,
+        // Two changes at once are merged; only one that names a revision wants to be refused.
+        Effect.retry({
+          times: 5,
+          while: ({ failure }) =>
+            failure.code === "settings_changed" && input.expectedRevision === undefined
+        })
+      )
 
     const row = yield* lookup.service(input)
     if (subject !== "") {
