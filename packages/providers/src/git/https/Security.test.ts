@@ -1,6 +1,6 @@
 /** The floor under this provider: where it refuses to go, and what it refuses to take. */
 import { randomBytes } from "node:crypto"
-import { readdir, stat } from "node:fs/promises"
+import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Git } from "@deploy-mcp/domain/Git"
 import { CommitSha } from "@deploy-mcp/domain/model/Names"
@@ -186,6 +186,7 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
       const there = yield* repository
       const sha = yield* commit(there, { a: "1" })
       const into = join(yield* folder, "source")
+      const { directory } = yield* Provider.Host
       for (const work of [git.checkout(there.id, sha, into), git.branches(there.id)]) {
         const reached = yield* Deferred.make<void>()
         const gone = yield* Deferred.make<void>()
@@ -197,11 +198,12 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
         }
         const fiber = yield* Effect.forkChild(work)
         yield* Deferred.await(reached)
+        assert.isNotEmpty(yield* processesAt(directory))
         yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(yield* processesAt(directory), [])
         yield* Deferred.await(gone)
       }
       detour.answer = null
-      const { directory } = yield* Provider.Host
       const left = yield* Effect.promise(async () => [
         ...(await readdir(join(directory, "tmp"))),
         ...(await readdir(join(directory, "mirrors"))).filter((name) => name.includes(there.id)),
@@ -212,6 +214,18 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
     })
   )
 })
+
+/** Numbers of the processes whose home is that of the provider's git. */
+const processesAt = (directory: string) =>
+  Effect.promise(async () => {
+    const found: Array<string> = []
+    for (const process of await readdir("/proc")) {
+      if (!/^\d+$/.test(process)) continue
+      const environment = await readFile(`/proc/${process}/environ`, "utf8").catch(() => "")
+      if (environment.includes(`HOME=${join(directory, "home")}\0`)) found.push(process)
+    }
+    return found
+  })
 
 const small = {
   DEPLOY_MCP_GIT_HTTPS_MAX_FETCH_BYTES: 1024 * 1024,
@@ -226,7 +240,7 @@ layer(provider(small), { excludeTestServices: true })("limits", (it) => {
       const git = yield* Git
       const { directory } = yield* Provider.Host
       const cases: ReadonlyArray<Record<string, string | Buffer>> = [
-        { "random.bin": randomBytes(3 * 1024 * 1024) },
+        { "random.bin": randomBytes(1.5 * 1024 * 1024) },
         { "zeros.bin": Buffer.alloc(4 * 1024 * 1024) },
         Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`file-${index}`, "x"]))
       ]
