@@ -7,7 +7,7 @@ import type { Files } from "../e2e/WorkTree.ts"
 export const limits = {
   DEPLOY_MCP_START_TIMEOUT: "3",
   DEPLOY_MCP_GIT_MAX_SOURCE_BYTES: "100000",
-  BUILD_STEP_TIMEOUT: "8 seconds",
+  BUILD_STEP_TIMEOUT: "5 seconds",
   BUILD_OUTPUT_LIMIT: String(1024 ** 2)
 }
 
@@ -31,8 +31,10 @@ export interface Sample {
   readonly settings?: Readonly<Record<string, unknown>>
   /** What is live before; absent: nothing, where there are settings. */
   readonly before?: Files
-  /** Machines that can fail so; on others it goes live. */
+  /** Machines that can fail so; absent: all. */
   readonly where?: (machine: Machine) => boolean
+  /** What it does on the others; absent: it is not tried there. */
+  readonly otherwise?: "live"
 }
 
 const listening = (where: string) =>
@@ -126,7 +128,7 @@ export const samples: ReadonlyArray<Sample> = [
     what: "a build that takes too long",
     files: building("echo still at it && sleep 60"),
     code: "build_timed_out",
-    cause: "'npm run build' did not end within 8s.",
+    cause: "'npm run build' did not end within 5s.",
     evidence: /^still at it$/u
   },
   {
@@ -182,6 +184,7 @@ export const samples: ReadonlyArray<Sample> = [
     code: "wrong_port",
     cause: "The process listens on port 4138, not on port 4137.",
     evidence: /^listening$/u,
+    next: /or call update_service with name wrong-port and port 4138\.$/u,
     patch: { port: 4138 }
   },
   {
@@ -190,7 +193,8 @@ export const samples: ReadonlyArray<Sample> = [
     code: "loopback_only",
     cause: /^The process listens on port \d+, but only on the loopback address\.$/u,
     evidence: /^listening$/u,
-    where: ({ ownNetwork }) => ownNetwork
+    where: ({ ownNetwork }) => ownNetwork,
+    otherwise: "live"
   },
   {
     what: "a port that its own release before holds",
@@ -200,7 +204,8 @@ export const samples: ReadonlyArray<Sample> = [
     code: "fixed_port",
     cause: "Port 4139 is taken by another process.",
     evidence: /EADDRINUSE/u,
-    where: ({ ownNetwork }) => !ownNetwork
+    where: ({ ownNetwork }) => !ownNetwork,
+    otherwise: "live"
   },
   {
     what: "a health check that fails",

@@ -254,11 +254,16 @@ const make = Effect.gen(function* () {
       )
     if (observed.state === "healthy") return
     const failure = observed.failure
-    const patch =
-      failure?.code === "wrong_port" && failure.port !== null ? { port: failure.port } : null
+    const port = failure?.code === "wrong_port" ? failure.port : null
+    const corrected = port === null ? null : { name: service.name, port }
     return yield* failed(failure?.code ?? "exited", failure?.cause ?? "The process ended.", {
       evidence: failure?.evidence ?? [],
-      ...(patch === null ? {} : { patch: { name: service.name, ...patch } })
+      ...(corrected === null
+        ? {}
+        : {
+            next: `Listen on process.env.PORT, or call update_service with name ${service.name} and port ${port}.`,
+            patch: corrected
+          })
     })
   })
 
