@@ -83,54 +83,63 @@ const make = Effect.gen(function* () {
     return yield* present.deployment(deployment, row.label)
   })
 
-  const remove = Effect.fn("Services.remove")(function* (input: DeleteService) {
-    yield* requireScope("services:delete")
-    const principal = yield* Principal
-    const project = yield* lookup.project(input.project)
-    const cancelled: Array<DeploymentId> = []
-    const { subject, repeated } = yield* idempotency
-      .once(
-        {
-          owner: principal.owner,
-          command: "delete_service",
-          key: input.idempotencyKey,
-          request: [project, input.name],
-          current: lookup.current(input)
-        },
-        Effect.gen(function* () {
-          const row = yield* services.find(principal.owner, project, input.name)
-          if (Option.isNone(row)) {
-            yield* planned("nothing: there is no such service")
-            return ""
-          }
-          for (const { id } of yield* services.trash(principal.owner, row.value)) cancelled.push(id)
-          yield* planned(
-            `moves '${input.name}' to the trash: ${urlOf(platform, row.value.label)} stops answering`,
-            `it can be restored until ${yield* restorableUntil}`
-          )
-          return row.value.stageId
-        })
-      )
-      .pipe(sql.withTransaction, orDieSql)
-    if (subject === "") {
-      return { removed: false, name: input.name, next: "There is no such service; nothing to do." }
-    }
-    const next = `'${input.name}' serves nothing any more; its name and hostname are free. To undo: restore_service with name ${input.name}, until ${yield* restorableUntil}. Its repository is kept.`
-    if (repeated) return { removed: true, name: input.name, next }
-    const stage = StageId.make(subject)
-    for (const id of cancelled) {
-      yield* events.publish({ kind: "changed", deployment: id })
-      yield* coordinator.stop(id)
-    }
-    yield* publisher.publish(stage)
-    const { generation } = yield* releases.stage(stage)
-    yield* engine.execute(RemoveService, {
-      executionId: removalOf(stage, generation),
-      payload: { stage, generation },
-      discard: true
-    })
-    return { removed: true, name: input.name, next }
-  })
+  const remove = Effect.fn("Services.remove")(
+    // Once it is in the trash its node is told and its end is started, even when the caller hangs up.
+    function* (input: DeleteService) {
+      yield* requireScope("services:delete")
+      const principal = yield* Principal
+      const project = yield* lookup.project(input.project)
+      const cancelled: Array<DeploymentId> = []
+      const { subject, repeated } = yield* idempotency
+        .once(
+          {
+            owner: principal.owner,
+            command: "delete_service",
+            key: input.idempotencyKey,
+            request: [project, input.name],
+            current: lookup.current(input)
+          },
+          Effect.gen(function* () {
+            const row = yield* services.find(principal.owner, project, input.name)
+            if (Option.isNone(row)) {
+              yield* planned("nothing: there is no such service")
+              return ""
+            }
+            for (const { id } of yield* services.trash(principal.owner, row.value))
+              cancelled.push(id)
+            yield* planned(
+              `moves '${input.name}' to the trash: ${urlOf(platform, row.value.label)} stops answering`,
+              `it can be restored until ${yield* restorableUntil}`
+            )
+            return row.value.stageId
+          })
+        )
+        .pipe(sql.withTransaction, orDieSql)
+      if (subject === "") {
+        return {
+          removed: false,
+          name: input.name,
+          next: "There is no such service; nothing to do."
+        }
+      }
+      const next = `'${input.name}' serves nothing any more; its name and hostname are free. To undo: restore_service with name ${input.name}, until ${yield* restorableUntil}. Its repository is kept.`
+      if (repeated) return { removed: true, name: input.name, next }
+      const stage = StageId.make(subject)
+      for (const id of cancelled) {
+        yield* events.publish({ kind: "changed", deployment: id })
+        yield* coordinator.stop(id)
+      }
+      yield* publisher.publish(stage)
+      const { generation } = yield* releases.stage(stage)
+      yield* engine.execute(RemoveService, {
+        executionId: removalOf(stage, generation),
+        payload: { stage, generation },
+        discard: true
+      })
+      return { removed: true, name: input.name, next }
+    },
+    Effect.uninterruptible
+  )
 
   const restorableUntil = Effect.map(Clock.currentTimeMillis, (now) =>
     iso(now + platform.trashRetention)

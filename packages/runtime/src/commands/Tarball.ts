@@ -52,16 +52,13 @@ const damaged = refuse("invalid_argument", "tarball: it is not a tar archive, or
 
 const unpack = (archive: Uint8Array) =>
   archive[0] === 0x1f && archive[1] === 0x8b
-    ? Effect.mapError(
-        Effect.try({
-          try: () => gunzipSync(archive, { maxOutputLength: maxUnpacked }),
-          catch: (cause) => cause
-        }),
-        (cause) =>
+    ? Effect.try({
+        try: () => gunzipSync(archive, { maxOutputLength: maxUnpacked }),
+        catch: (cause) =>
           cause instanceof RangeError
             ? refuse("request_too_large", `tarball: more than ${maxUnpacked} bytes unpacked.`)
             : damaged
-      )
+      })
     : Effect.succeed(Buffer.from(archive))
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8").replace(/\0.*$/su, "")
