@@ -54,6 +54,10 @@ export const RepositoryIdentity = Schema.Struct({
 })
 export type RepositoryIdentity = typeof RepositoryIdentity.Type
 
+/** As callers are shown it: `host/owner/name`. */
+export const repositoryPath = ({ host, owner, name }: RepositoryIdentity): string =>
+  `${host}/${owner}/${name}`
+
 /** One service with its production stage, as rows hold it. */
 export const Service = Schema.Struct({
   id: ServiceId,

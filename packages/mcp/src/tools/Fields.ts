@@ -1,6 +1,7 @@
 /** Arguments that several tools share, in the same words everywhere. */
+import { refuse } from "@deploy-mcp/domain/Failure"
 import { IdempotencyKey, ProjectName, ServiceName } from "@deploy-mcp/domain/model/Names"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { field } from "../Tool.ts"
 
 export const name = field(ServiceName, "Service, e.g. my-saas")
@@ -19,6 +20,15 @@ export const host = Schema.optionalKey(
 export const idempotencyKey = Schema.optionalKey(
   field(IdempotencyKey, "e.g. a UUID: a retry with the same one does nothing again, for 24 hours")
 )
+
+/** What a deletion answers when `confirm` is not the name. */
+export const unconfirmed = (what: string, name: string) =>
+  Effect.fail(
+    refuse("invalid_argument", "'confirm' differs from 'name', so nothing was deleted.", {
+      next: `Call again with confirm equal to the name of the ${what} to delete.`,
+      patch: { confirm: name }
+    })
+  )
 
 /** As commands take it. */
 export const keyed = (key: IdempotencyKey | undefined) =>

@@ -4,7 +4,6 @@ import {
   RepositorySummary,
   RepositoryView
 } from "@deploy-mcp/domain/commands/Repositories"
-import { refuse } from "@deploy-mcp/domain/Failure"
 import { RepositoryName, RepositoryRef } from "@deploy-mcp/domain/model/Names"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Schema } from "effect"
@@ -113,12 +112,7 @@ export const deleteRepo = Tool.make({
       ? Repositories.use((repositories) =>
           repositories.remove({ ...input, ...Fields.keyed(idempotency_key) })
         )
-      : Effect.fail(
-          refuse("invalid_argument", "'confirm' differs from 'name', so nothing was deleted.", {
-            next: "Call again with confirm equal to the name of the repository to delete.",
-            patch: { confirm: input.name }
-          })
-        )
+      : Fields.unconfirmed("repository", input.name)
 })
 
 export const repositoryTools: ReadonlyArray<Tool.Tool> = [

@@ -6,7 +6,6 @@ import {
   ServiceView,
   TrashedView
 } from "@deploy-mcp/domain/commands/Views"
-import { refuse } from "@deploy-mcp/domain/Failure"
 import { RepositoryRef, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Schema } from "effect"
@@ -231,12 +230,7 @@ export const deleteService = Tool.make({
       ? Services.use((services) =>
           services.remove({ ...service, ...Fields.keyed(idempotency_key) })
         )
-      : Effect.fail(
-          refuse("invalid_argument", "'confirm' differs from 'name', so nothing was deleted.", {
-            next: "Call again with confirm equal to the name of the service to delete.",
-            patch: { confirm: service.name }
-          })
-        )
+      : Fields.unconfirmed("service", service.name)
 })
 
 export const serviceTools: ReadonlyArray<Tool.Tool> = [

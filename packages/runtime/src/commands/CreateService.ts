@@ -19,7 +19,7 @@ import { Platform, urlOf } from "../Platform.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { ServiceStore } from "../store/ServiceStore.ts"
+import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
 import { identify } from "./Repositories.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
@@ -113,7 +113,7 @@ export const createService = Effect.gen(function* () {
     })
     const service = yield* present.service(row)
     const found = specOf({
-      repository: { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
+      repository: repositoryOf(row),
       settings: row.settings,
       variables: (yield* services.variables(row.stageId)).map(asHeld)
     })

@@ -1,4 +1,5 @@
 /** Files become a commit, a repository and a service as far as they are missing, and a deployment. */
+
 import { createHash } from "node:crypto"
 import { planned } from "@deploy-mcp/domain/commands/Plan"
 import type { DeployFiles } from "@deploy-mcp/domain/commands/Services"
@@ -6,17 +7,18 @@ import { refuse } from "@deploy-mcp/domain/Failure"
 import { type CommitFile, Git } from "@deploy-mcp/domain/Git"
 import { CommitSha, defaultBranch, RepositoryRef } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
+import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
 import { createService } from "./CreateService.ts"
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
-import { identify, orRefused, pathOf } from "./Repositories.ts"
+import { identify, orRefused } from "./Repositories.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { filesOf } from "./Tarball.ts"
 
@@ -61,7 +63,7 @@ export const deployFiles = Effect.gen(function* () {
         Effect.gen(function* () {
           const added = yield* repositories.add(principal.owner, identity, "")
           yield* planned(
-            ...(added ? [`creates the repository ${pathOf(identity)}`] : []),
+            ...(added ? [`creates the repository ${repositoryPath(identity)}`] : []),
             `commits ${files.length} files as the whole content of '${branch}'`,
             ...(Option.isNone(known) ? [`creates the service '${input.name}'`] : []),
             "deploys the commit"
@@ -108,12 +110,6 @@ const contentOf = Effect.fnUntraced(function* ({ source }: DeployFiles) {
     })
   }
   return files
-})
-
-const repositoryOf = (row: ServiceRow) => ({
-  host: row.repoHost,
-  owner: row.repoOwner,
-  name: row.repoName
 })
 
 const digestOf = (files: ReadonlyArray<CommitFile>): string => {

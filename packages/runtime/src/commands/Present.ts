@@ -1,14 +1,16 @@
 /** Rows as callers see them: names, enums, URLs and the next step. */
+
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { catalogue, Failure } from "@deploy-mcp/domain/Failure"
 import { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase, PhaseTime } from "@deploy-mcp/domain/model/Deployment"
+import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Context, Effect, Layer, Schema } from "effect"
 import { Platform, tryOf, urlOf } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
-import type { ServiceRow } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow } from "../store/ServiceStore.ts"
 
 export const iso = (at: number): string => new Date(at).toISOString()
 
@@ -168,7 +170,7 @@ const serviceView = (
     type: isStatic ? "webapp_static" : "webapp",
     mode: isStatic ? "static" : "persistent",
     ...links,
-    repo: `${row.repoHost}/${row.repoOwner}/${row.repoName}`,
+    repo: repositoryPath(repositoryOf(row)),
     branch: row.branch,
     live_commit: row.liveCommit,
     latest_deployment: latest,

@@ -11,7 +11,7 @@ import { GitAccess } from "../http/GitAccess.ts"
 import { Platform } from "../Platform.ts"
 import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
-import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
@@ -91,11 +91,7 @@ const make = Effect.gen(function* () {
   /** A kill between git moving a branch and its hook leaves a push that nobody told us about. */
   const catchUp = Effect.gen(function* () {
     for (const service of yield* services.all) {
-      const repository = yield* repositories.find(service.ownerId, {
-        host: service.repoHost,
-        owner: service.repoOwner,
-        name: service.repoName
-      })
+      const repository = yield* repositories.find(service.ownerId, repositoryOf(service))
       if (Option.isNone(repository)) continue
       const head = yield* git
         .head(repository.value.id, service.branch)

@@ -7,7 +7,7 @@ import { failureOf } from "@deploy-mcp/domain/Fault"
 import { Git, type GitError } from "@deploy-mcp/domain/Git"
 import { Ids } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
-import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
+import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { controlUrl, Platform } from "../Platform.ts"
@@ -46,7 +46,6 @@ export const identify = Effect.fnUntraced(function* (
 })
 
 /** `host/owner/name`, as callers see it. */
-export const pathOf = (id: RepositoryIdentity) => `${id.host}/${id.owner}/${id.name}`
 
 /** A fault of git as the catalogue names it. */
 export const orRefused = <A>(effect: Effect.Effect<A, GitError>) =>
@@ -83,7 +82,7 @@ export const layer = Layer.effect(
                 const added = yield* store.add(principal.owner, identity, description ?? "")
                 yield* planned(
                   added
-                    ? `creates the repository ${pathOf(identity)}`
+                    ? `creates the repository ${repositoryPath(identity)}`
                     : "nothing: it exists already"
                 )
                 return added ? "created" : ""
@@ -96,7 +95,7 @@ export const layer = Layer.effect(
             yield* orRefused(git.ensureRepository(row.value.id))
           }
           return {
-            repo: pathOf(identity),
+            repo: repositoryPath(identity),
             name,
             description: Option.match(row, { onNone: () => "", onSome: (row) => row.description }),
             clone_url: cloneUrl(identity),
@@ -114,7 +113,7 @@ export const layer = Layer.effect(
         return (yield* store.list(owner)).map((row) => {
           const identity = { host: row.host, owner: row.ownerName, name: row.name }
           return {
-            repo: pathOf(identity),
+            repo: repositoryPath(identity),
             name: row.name,
             description: row.description,
             clone_url: cloneUrl(identity),
@@ -138,7 +137,7 @@ export const layer = Layer.effect(
                   return ""
                 }
                 yield* refuseWhileFollowed(yield* services.ofRepository(owner, identity), identity)
-                yield* planned(`removes ${pathOf(identity)} with all its commits, for good`)
+                yield* planned(`removes ${repositoryPath(identity)} with all its commits, for good`)
                 // git first: a crash in between leaves a row, and the same call again ends it.
                 yield* orRefused(git.removeRepository(row.value.id))
                 yield* store.remove(owner, row.value.id)
@@ -185,7 +184,7 @@ export const layer = Layer.effect(
           })
           const pushUrl = cloneUrl(identity).replace("://", `://git:${token}@`)
           return {
-            repo: pathOf(identity),
+            repo: repositoryPath(identity),
             token,
             username: "git",
             access,
@@ -216,7 +215,7 @@ const refuseWhileFollowed = (services: ReadonlyArray<ServiceRow>, identity: Repo
   services.length === 0
     ? Effect.void
     : Effect.fail(
-        refuse("repository_in_use", `Services deploy from ${pathOf(identity)}.`, {
+        refuse("repository_in_use", `Services deploy from ${repositoryPath(identity)}.`, {
           evidence: services.map(serviceName),
           next: `Delete ${services.map(serviceName).join(", ")} first (delete_service), if that is what the user wants.`
         })

@@ -14,7 +14,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { type TrashedRow, TrashStore } from "../store/TrashStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
@@ -47,10 +47,7 @@ export const restoreService = Effect.gen(function* () {
 
   /** The release that was live when it was deleted; a service that never was live deploys its branch. */
   const deployLast = Effect.fnUntraced(function* (row: ServiceRow) {
-    const { commit: head } = yield* lookup.source(
-      { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
-      row.branch
-    )
+    const { commit: head } = yield* lookup.source(repositoryOf(row), row.branch)
     const last = (yield* releases.everLive(row.stageId)).find(({ state }) => state === "retired")
     const commit = last?.commitSha ?? head
     if (commit === null) return

@@ -11,7 +11,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { type PastRelease, ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import type { ServiceRow } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow } from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 
@@ -29,10 +29,7 @@ export const rollbackService = Effect.gen(function* () {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const row = yield* lookup.service(input)
-    const { commit: head } = yield* lookup.source(
-      { host: row.repoHost, owner: row.repoOwner, name: row.repoName },
-      row.branch
-    )
+    const { commit: head } = yield* lookup.source(repositoryOf(row), row.branch)
     const { subject } = yield* idempotency
       .once(
         {

@@ -11,11 +11,11 @@ import {
   type ProjectName
 } from "@deploy-mcp/domain/model/Names"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
-import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
+import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Context, Effect, Layer, Option, type Schema } from "effect"
 import { AccountStore } from "../store/AccountStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
-import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 
 type Command<A> = Effect.Effect<A, CommandError, Principal>
 
@@ -82,7 +82,7 @@ export class ServiceLookup extends Context.Service<
             Effect.map((row) => ({
               name: row.name,
               project: row.projectName,
-              repo: `${row.repoHost}/${row.repoOwner}/${row.repoName}`,
+              repo: repositoryPath(repositoryOf(row)),
               branch: row.branch,
               settings: row.settings,
               revision: row.settingsRevision,
@@ -102,10 +102,11 @@ export class ServiceLookup extends Context.Service<
           const [newest] = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
           return newest ?? { branch: fallback, commit }
         }),
-        head: Effect.fnUntraced(function* ({ ownerId, repoHost, repoOwner, repoName, branch }) {
-          const identity = { host: repoHost, owner: repoOwner, name: repoName }
-          const path = `${repoHost}/${repoOwner}/${repoName}`
-          const row = yield* repositories.find(ownerId, identity)
+        head: Effect.fnUntraced(function* (service) {
+          const { branch } = service
+          const identity = repositoryOf(service)
+          const path = repositoryPath(identity)
+          const row = yield* repositories.find(service.ownerId, identity)
           if (Option.isNone(row)) {
             return yield* refuse("repository_missing", `There is no repository '${path}'.`)
           }

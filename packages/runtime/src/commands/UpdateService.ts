@@ -17,7 +17,12 @@ import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { type ServiceRow, ServiceStore, type VariableRow } from "../store/ServiceStore.ts"
+import {
+  repositoryOf,
+  type ServiceRow,
+  ServiceStore,
+  type VariableRow
+} from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { asHeld, checkVariables, type NewVariable, sealing } from "./Variables.ts"
@@ -107,10 +112,7 @@ export const updateService = Effect.gen(function* () {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const { id, branch, ...at } = yield* lookup.service(input)
-    const { commit: head } = yield* lookup.source(
-      { host: at.repoHost, owner: at.repoOwner, name: at.repoName },
-      input.branch ?? branch
-    )
+    const { commit: head } = yield* lookup.source(repositoryOf(at), input.branch ?? branch)
     const given = yield* seal.fingerprinted(input.variables, input.runtimeOnly ?? [])
     const request = [
       id,

@@ -35,6 +35,11 @@ export const ServiceRow = Schema.Struct({
 })
 export type ServiceRow = typeof ServiceRow.Type
 
+/** The repository that a service deploys from; it may not exist yet. */
+export const repositoryOf = (
+  row: Pick<ServiceRow, "repoHost" | "repoOwner" | "repoName">
+): RepositoryIdentity => ({ host: row.repoHost, owner: row.repoOwner, name: row.repoName })
+
 export const VariableRow = Schema.Struct({
   id: VariableId,
   name: Schema.String,

@@ -1,4 +1,5 @@
 /** What the steps of DeployService do, each safe to run twice. */
+
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -9,6 +10,7 @@ import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
 import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
+import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { reachable } from "../commands/RollbackService.ts"
@@ -19,7 +21,12 @@ import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
-import { type ServiceRow, ServiceStore, variableContext } from "../store/ServiceStore.ts"
+import {
+  repositoryOf,
+  type ServiceRow,
+  ServiceStore,
+  variableContext
+} from "../store/ServiceStore.ts"
 import { DeploymentFailed, orFailed } from "./DeploymentFailed.ts"
 
 type Step<A> = Effect.Effect<A, DeploymentFailed>
@@ -95,15 +102,12 @@ const make = Effect.gen(function* () {
    * they are whole: a build takes it away before it uses them up.
    */
   const checkOut = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
-    const repository = yield* repositories.find(deployment.ownerId, {
-      host: service.repoHost,
-      owner: service.repoOwner,
-      name: service.repoName
-    })
+    const identity = repositoryOf(service)
+    const repository = yield* repositories.find(deployment.ownerId, identity)
     if (Option.isNone(repository)) {
       return yield* failed(
         "repository_missing",
-        `The repository ${service.repoHost}/${service.repoOwner}/${service.repoName} does not exist any more.`
+        `The repository ${repositoryPath(identity)} does not exist any more.`
       )
     }
     const directory = join(workOf(deployment.id), "source")
