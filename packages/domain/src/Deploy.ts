@@ -1,4 +1,4 @@
-/** Artifact becomes running release, and hostnames lead to it. */
+/** Artifact becomes running release, and hostnames lead to it, here or by an ingress. */
 import { Context, type Effect, Schema, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
 import type { StageId } from "./model/Ids.ts"
@@ -26,6 +26,11 @@ export interface RuntimeLogQuery {
 export class Deploy extends Context.Service<
   Deploy,
   {
+    /**
+     * True: a spec's `route` and `hostnames` lead visitors to the release. False: an ingress must, each
+     * healthy release is told with its `endpoint`, and static releases are not its business.
+     */
+    readonly routes: boolean
     /**
      * Speaks for control's `epoch` for as long as the stream runs, across reconnects. Each connection
      * begins with `hello`, which asks for a snapshot; then comes what is really there, then each change.

@@ -141,6 +141,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
   const begin = (): void => {
     const { workload } = spec
     if (workload.kind === "static") void beginStatic(workload)
+    else if (workload.kind === "endpoint") {
+      become({ ...state, state: "healthy", endpoint: { host: workload.host, port: workload.port } })
+    } else if (workload.kind === "image") fail("this node runs no containers")
     else starts.add(() => beginProcess(workload), options.urgent)
   }
   begin()

@@ -7,7 +7,6 @@ import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
 import type {
   EdgeHello,
   ReleaseObserved,
-  ReleaseSpec,
   RouteObserved,
   StageSpec
 } from "@deploy-mcp/domain/node/NodeProtocol"
@@ -18,6 +17,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { Platform } from "./Platform.ts"
 import { type ReleaseRow, ReleaseStore } from "./store/ReleaseStore.ts"
 import { ServiceStore, variableContext } from "./store/ServiceStore.ts"
+import { workloadOf } from "./Workload.ts"
 
 export class Publisher extends Context.Service<
   Publisher,
@@ -82,27 +82,9 @@ const make = Effect.gen(function* () {
   }, Effect.orDie)
 
   const releaseSpec = Effect.fnUntraced(function* (row: ReleaseRow, nodeKey: string) {
-    const { directory, runtime } = row.artifact
-    const workload: ReleaseSpec["workload"] =
-      runtime.kind === "static"
-        ? {
-            kind: "static",
-            root: runtime.publish === "." ? directory : `${directory}/${runtime.publish}`,
-            ...(runtime.spa === undefined ? {} : { spa: runtime.spa })
-          }
-        : {
-            kind: "process",
-            directory,
-            start: runtime.start,
-            path: runtime.path,
-            variables: yield* sealVariables(row, nodeKey),
-            port: row.settings.port ?? null,
-            healthPath: row.settings.health_path ?? null,
-            memory: row.settings.memory,
-            cpu: row.settings.cpu,
-            startTimeout: platform.startTimeout
-          }
-    return { release: row.id, workload }
+    const variables =
+      row.artifact.runtime.kind === "static" ? null : yield* sealVariables(row, nodeKey)
+    return { release: row.id, workload: workloadOf(row, variables, platform.startTimeout) }
   })
 
   /** What rows want of a stage; null: nothing any more. */

@@ -1,5 +1,6 @@
 /** What a build makes. Immutable; found again by its key. */
 import { Schema } from "effect"
+import { ProcessName } from "./Names.ts"
 
 /** SHA-256 over commit, root directory, build plan, build-visible variables and toolchain versions. */
 export const ArtifactKey = Schema.String.pipe(
@@ -8,13 +9,18 @@ export const ArtifactKey = Schema.String.pipe(
 )
 export type ArtifactKey = typeof ArtifactKey.Type
 
+/** Command lines by process name: they run beside the process that answers requests, and have no port. */
+export const Workers = Schema.Record(ProcessName, Schema.String)
+
 /** How to turn a checked-out source into an artifact: detected, then overridden by the settings. */
 export const BuildPlan = Schema.Struct({
-  kind: Schema.Literals(["static", "node", "python", "go"]),
+  kind: Schema.Literals(["static", "node", "python", "go", "dockerfile"]),
   /** Shell command lines of the tenant, run inside the sandbox only; absent: the step is left out. */
   install: Schema.optionalKey(Schema.String),
   build: Schema.optionalKey(Schema.String),
   start: Schema.optionalKey(Schema.String),
+  /** Processes beside the one that answers requests, each a command line by its name, as in a Procfile. */
+  workers: Schema.optionalKey(Workers),
   /** Folder that is served, for static sites, relative to the root directory. */
   publish: Schema.optionalKey(Schema.String),
   /** Name and version of everything that shapes the output, e.g. `node 26.10.0`. */
@@ -41,14 +47,25 @@ export const ProcessRuntime = Schema.Struct({
   /** A tenant's shell command line, run inside the sandbox only, in the artifact's directory. */
   start: Schema.String,
   /** Programs needed on PATH, each a directory on the host, e.g. the toolchain's `bin`. */
-  path: Schema.Array(Schema.String)
+  path: Schema.Array(Schema.String),
+  workers: Schema.optionalKey(Workers)
 })
-export const Runtime = Schema.Union([StaticRuntime, ProcessRuntime])
+
+/** A container that listens on PORT. */
+export const ImageRuntime = Schema.Struct({
+  kind: Schema.Literal("image"),
+  /** Where the image is found by its digest, e.g. `sha256:…` in one engine, or `host/name@sha256:…`. */
+  image: Schema.String,
+  /** A tenant's shell command line, run inside the container; absent: the image's own command. */
+  start: Schema.optionalKey(Schema.String),
+  workers: Schema.optionalKey(Workers)
+})
+export const Runtime = Schema.Union([StaticRuntime, ProcessRuntime, ImageRuntime])
 export type Runtime = typeof Runtime.Type
 
 export const Artifact = Schema.Struct({
   key: ArtifactKey,
-  /** Absolute path of an immutable directory. */
+  /** Absolute path of an immutable directory; empty when the output is an image. */
   directory: Schema.String,
   runtime: Runtime,
   bytes: Schema.Int

@@ -80,6 +80,12 @@ export const reservedVariable = (name: string): boolean =>
   name === "PATH" ||
   /^(DEPLOY_MCP_|LD_|GIT_|BASH_ENV$|ENV$)/.test(name)
 
+/** One of a release's processes, as a Procfile names it. */
+export const ProcessName = label(
+  /^[A-Za-z][A-Za-z0-9_-]{0,39}$/u,
+  "1 to 40 characters: letters, digits, '_' and '-', starting with a letter, e.g. worker"
+)
+
 /** A path inside a repository: relative, without `..`, e.g. `apps/web`. */
 export const RelativePath = label(
   /^(?!\/)(?!.*(^|\/)\.\.(\/|$))(?!-)[A-Za-z0-9._/@ +-]{1,255}$/u,

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { OwnerId, ProjectId, ServiceId, StageId } from "./Ids.ts"
 import { BranchName, HttpPath, RelativePath, ServiceName } from "./Names.ts"
 
-export const BuildPack = Schema.Literals(["auto", "static", "node", "python", "go"])
+export const BuildPack = Schema.Literals(["auto", "static", "node", "python", "go", "dockerfile"])
 export type BuildPack = typeof BuildPack.Type
 
 const Command = Schema.String.pipe(

@@ -7,6 +7,7 @@
  * - `generation`: which state of one stage; rises with each change of its rows. The fence.
  */
 import { Schema } from "effect"
+import { Workers } from "../model/Artifact.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
 import { LogLine } from "../model/LogLine.ts"
 
@@ -22,6 +23,35 @@ export const StaticWorkload = Schema.Struct({
   spa: Schema.optionalKey(Schema.Boolean)
 })
 
+/** An address where something answers that somebody else runs, e.g. a container. */
+export const EndpointWorkload = Schema.Struct({
+  kind: Schema.Literal("endpoint"),
+  /** An IP address, never a name. */
+  host: Schema.String,
+  port: Schema.Int
+})
+
+/** How every program is run, whatever brings it. */
+const run = {
+  /** Environment as a JSON object of strings, sealed to the node's key (SealedBox). */
+  variables: Schema.NullOr(Schema.String),
+  /** The port the process is known to listen on; null: PORT is chosen and the real one is found. */
+  port: Schema.NullOr(Schema.Int),
+  /** Must answer below 400. Null: `/` must answer below 500. */
+  healthPath: Schema.NullOr(Schema.String),
+  /**
+   * Processes without a port, by name: they run while the release is the one that is routed to, and
+   * each is restarted by itself. Their failures never touch the one that answers.
+   */
+  workers: Schema.optionalKey(Workers),
+  /** MiB. */
+  memory: Schema.Int,
+  /** Cores. */
+  cpu: Schema.Finite,
+  /** Milliseconds from start to the first healthy answer. */
+  startTimeout: Schema.Int
+}
+
 /** A process that listens on PORT. */
 export const ProcessWorkload = Schema.Struct({
   kind: Schema.Literal("process"),
@@ -31,23 +61,28 @@ export const ProcessWorkload = Schema.Struct({
   start: Schema.String,
   /** Directories put in front of PATH. */
   path: Schema.Array(Schema.String),
-  /** Environment as a JSON object of strings, sealed to the node's key (SealedBox). */
-  variables: Schema.NullOr(Schema.String),
-  /** The port the process is known to listen on; null: PORT is chosen and the real one is found. */
-  port: Schema.NullOr(Schema.Int),
-  /** Must answer below 400. Null: `/` must answer below 500. */
-  healthPath: Schema.NullOr(Schema.String),
-  /** MiB. */
-  memory: Schema.Int,
-  /** Cores. */
-  cpu: Schema.Finite,
-  /** Milliseconds from start to the first healthy answer. */
-  startTimeout: Schema.Int
+  ...run
 })
-export const Workload = Schema.Union([StaticWorkload, ProcessWorkload])
+
+/** A container that listens on PORT. */
+export const ImageWorkload = Schema.Struct({
+  kind: Schema.Literal("image"),
+  image: Schema.String,
+  /** A tenant's shell command line, run inside the container; null: the image's own command. */
+  start: Schema.NullOr(Schema.String),
+  ...run
+})
+export const Workload = Schema.Union([
+  StaticWorkload,
+  ProcessWorkload,
+  ImageWorkload,
+  EndpointWorkload
+])
 export type Workload = typeof Workload.Type
 export type StaticWorkload = typeof StaticWorkload.Type
 export type ProcessWorkload = typeof ProcessWorkload.Type
+export type ImageWorkload = typeof ImageWorkload.Type
+export type EndpointWorkload = typeof EndpointWorkload.Type
 
 export const ReleaseSpec = Schema.Struct({ release: ReleaseId, workload: Workload })
 export type ReleaseSpec = typeof ReleaseSpec.Type
@@ -116,7 +151,7 @@ export type ToEdge = typeof ToEdge.Type
 
 /** How processes are fenced on this node, for `doctor` and for pages. */
 export const Isolation = Schema.Struct({
-  level: Schema.Literals(["bubblewrap", "plain"]),
+  level: Schema.Literals(["bubblewrap", "container", "plain"]),
   /** Each process in its own network namespace: a fixed port can overlap with its successor. */
   network: Schema.Boolean,
   /** Which limits bite. */
@@ -188,6 +223,8 @@ export const ReleaseObserved = Schema.Struct({
   restarts: Schema.Int,
   /** Port it really listens on. */
   port: Schema.NullOr(Schema.Int),
+  /** Where a healthy release is reached, told by a provider that leaves hostnames to an ingress. */
+  endpoint: Schema.optionalKey(EndpointWorkload),
   failure: Schema.NullOr(ProcessFailure)
 })
 export type ReleaseObserved = typeof ReleaseObserved.Type

@@ -74,6 +74,7 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
     }
 
     return Deploy.of({
+      routes: true,
       attach: (epoch) =>
         Stream.callback<Observation>((out) => {
           outs.add(out)

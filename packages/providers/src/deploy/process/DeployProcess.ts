@@ -111,6 +111,7 @@ const layer = (settings: Config.Success<typeof config>) =>
         })
 
       return {
+        routes: true,
         attach: (newEpoch) =>
           Stream.callback<Observation>((out) => {
             epoch = newEpoch
