@@ -145,10 +145,17 @@ const relativeViolation = (file: string, specifier: string): string | undefined 
   if (name !== "providers") return undefined
   const from = providerOf(file)
   const to = providerOf(target)
-  return from === undefined || to === undefined || from === to
-    ? undefined
+  if (from === undefined || to === undefined || from === to || isNeutral(to, from)) return undefined
+  return neutralRooms.has(from)
+    ? "what providers have in common imports none of them"
     : "a provider does not import another one"
 }
+
+/** `<service>/<room>` of what is common to providers of one service and knows none of them. */
+const neutralRooms = new Set(["build/detection"])
+
+const isNeutral = (room: string, from: string): boolean =>
+  neutralRooms.has(room) && path.posix.dirname(room) === path.posix.dirname(from)
 
 /** `<service>/<provider>` of a file inside a provider's folder. */
 const providerOf = (file: string): string | undefined =>
@@ -232,6 +239,8 @@ describe("architecture", () => {
     ["packages/providers/src/X.ts", `import "left-pad"`, /left-pad is not among the dependencies/],
     ["packages/providers/src/git/a/A.ts", `import "../b/B.ts"`, /another one/],
     ["packages/providers/src/git/a/A.ts", `import "../../dns/a/A.ts"`, /another one/],
+    ["packages/providers/src/build/detection/A.ts", `import "../b/B.ts"`, /imports none of them/],
+    ["packages/providers/src/git/a/A.ts", `import "../../build/detection/A.ts"`, /another one/],
     ["packages/mcp/src/tools/X.ts", `import "@modelcontextprotocol/server"`, /mcp may not/],
     ["packages/mcp/src/X.ts", `type A = import("@deploy-mcp/runtime/A").A`, /mcp may not/],
     ["packages/runtime/src/cli/X.ts", `import "@deploy-mcp/mcp/Server"`, /runtime may not/],
@@ -257,6 +266,7 @@ describe("architecture", () => {
       ["packages/edge/src/X.ts", `import "node:fs"; import "@deploy-mcp/domain/node/NodeProtocol"`],
       ["packages/providers/src/catalog.ts", `import "./git/embedded/A.ts"; import "./git/b/B.ts"`],
       ["packages/providers/src/git/a/A.ts", `import "./B.ts"; import "@deploy-mcp/domain/Git"`],
+      ["packages/providers/src/build/a/A.ts", `import "../detection/B.ts"; import "../C.ts"`],
       ["packages/mcp/src/Server.ts", `import { McpServer } from "@modelcontextprotocol/server"`],
       ["packages/runtime/src/X.ts", `import "@deploy-mcp/mcp/Server"; import "node:fs"`]
     ].map(([file = "", text = ""]) => ({ file, text }))

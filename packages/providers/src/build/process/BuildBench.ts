@@ -8,19 +8,17 @@ import {
   readdirSync,
   realpathSync,
   rmSync,
-  symlinkSync,
-  writeFileSync
+  symlinkSync
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { Build, type BuildError, type BuildRequest } from "@deploy-mcp/domain/Build"
-import type { Failure } from "@deploy-mcp/domain/Failure"
-import { failureOf } from "@deploy-mcp/domain/Fault"
 import { type Artifact, ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { ConfigProvider, Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { type Files, pkg, serviceSettings, writeFiles } from "../detection/DetectionBench.ts"
 import { BuildProcess, type BuildProcessSettings } from "./BuildProcess.ts"
 import { executable } from "./SandboxProbe.ts"
 
@@ -30,15 +28,6 @@ export const isRoot = process.getuid?.() === 0
 
 export const owner = OwnerId.make(`own_${"a".repeat(20)}`)
 export const keyOf = (n: number) => ArtifactKey.make(n.toString(16).padStart(64, "0"))
-
-export const serviceSettings = (more: Partial<ServiceSettings> = {}): ServiceSettings => ({
-  build_pack: "auto",
-  memory: 256,
-  cpu: 1,
-  ...more
-})
-
-type Files = Readonly<Record<string, string>>
 
 interface RunOptions extends Partial<ServiceSettings> {
   readonly key?: number
@@ -91,14 +80,7 @@ export const makeBench = (
     // The fence is tried in the background at first, which would show in the work directory.
     yield* build.isolation
     const log: Array<string> = []
-    const source = (files: Files) => {
-      const directory = mkdtempSync(join(home, "source-"))
-      for (const [name, text] of Object.entries(files)) {
-        mkdirSync(dirname(join(directory, name)), { recursive: true })
-        writeFileSync(join(directory, name), text)
-      }
-      return directory
-    }
+    const source = (files: Files) => writeFiles(mkdtempSync(join(home, "source-")), files)
     const request: Bench["request"] = (directory, plan, options = {}) => ({
       key: keyOf(options.key ?? 1),
       owner: options.owner ?? owner,
@@ -131,15 +113,6 @@ const onlyNpm = (home: string): string => {
   if (npm !== null) symlinkSync(realpathSync(npm), join(bin, "npm"))
   return bin
 }
-
-/** The catalogue entry that a build or a plan ends with; dies when it succeeds. */
-export const failure = <A>(effect: Effect.Effect<A, BuildError>): Effect.Effect<Failure> =>
-  Effect.flip(effect).pipe(
-    Effect.map((error) => failureOf(error.reason)),
-    Effect.orDie
-  )
-
-export const pkg = (fields: unknown) => JSON.stringify(fields)
 
 /** A server with one small dependency, and a lockfile. */
 export const project = (index: string) => ({

@@ -13,16 +13,8 @@ import { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { RelativePath } from "@deploy-mcp/domain/model/Names"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import {
-  assertTidy,
-  failure,
-  hasBubblewrap,
-  keyOf,
-  makeBench,
-  pkg,
-  project,
-  serviceSettings
-} from "./BuildBench.ts"
+import { failure, pkg, serviceSettings } from "../detection/DetectionBench.ts"
+import { assertTidy, hasBubblewrap, keyOf, makeBench, project } from "./BuildBench.ts"
 
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 

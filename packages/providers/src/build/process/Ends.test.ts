@@ -4,15 +4,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
-import {
-  assertTidy,
-  type Bench,
-  failure,
-  keyOf,
-  makeBench,
-  project,
-  serviceSettings
-} from "./BuildBench.ts"
+import { failure, serviceSettings } from "../detection/DetectionBench.ts"
+import { assertTidy, type Bench, keyOf, makeBench, project } from "./BuildBench.ts"
 
 describe("ends", () => {
   it.live("one key is built once, whoever asks at the same time", () =>

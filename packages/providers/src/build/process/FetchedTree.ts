@@ -1,9 +1,15 @@
 /** Installs by pnpm, yarn and bun that depend on nothing but their manifests and settings. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { dependenciesOf, isRecord, maxLockfile, maxManifest, standsAlone } from "./Manifest.ts"
-import { readJson, readText } from "./PackageJson.ts"
-import { firstFile, isDirectory } from "./SourceTree.ts"
+import {
+  dependenciesOf,
+  isRecord,
+  maxLockfile,
+  maxManifest,
+  standsAlone
+} from "../detection/Manifest.ts"
+import { readJson, readText } from "../detection/PackageJson.ts"
+import { firstFile, isDirectory } from "../detection/SourceTree.ts"
 import type { TreeInput } from "./TreeRequest.ts"
 
 /** The lines that are planned, and no others. */

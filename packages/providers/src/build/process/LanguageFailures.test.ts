@@ -1,7 +1,8 @@
 /** What the tools of Python and Go complain about, by the real ones where the machine has them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { failure, makeBench } from "./BuildBench.ts"
+import { failure } from "../detection/DetectionBench.ts"
+import { makeBench } from "./BuildBench.ts"
 import { executable } from "./SandboxProbe.ts"
 
 type Files = Readonly<Record<string, string>>

@@ -1,10 +1,16 @@
 /** An `npm ci` whose outcome depends on nothing but its manifests, as its lockfile shows. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect, Option, Schema } from "effect"
-import { dependenciesOf, isRecord, maxLockfile, maxManifest, standsAlone } from "./Manifest.ts"
-import { readJson, readText } from "./PackageJson.ts"
-import { npmLockfiles } from "./PackageManagers.ts"
-import { firstFile } from "./SourceTree.ts"
+import {
+  dependenciesOf,
+  isRecord,
+  maxLockfile,
+  maxManifest,
+  standsAlone
+} from "../detection/Manifest.ts"
+import { readJson, readText } from "../detection/PackageJson.ts"
+import { npmLockfiles } from "../detection/PackageManagers.ts"
+import { firstFile } from "../detection/SourceTree.ts"
 import type { TreeInput } from "./TreeRequest.ts"
 
 /** Flags that keep the outcome a function of the manifests. */

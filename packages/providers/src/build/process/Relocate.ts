@@ -6,9 +6,9 @@ import { readdir, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attempt } from "./BuildFault.ts"
-import { readText } from "./PackageJson.ts"
-import { isDirectory } from "./SourceTree.ts"
+import { attempt } from "../BuildFault.ts"
+import { readText } from "../detection/PackageJson.ts"
+import { isDirectory } from "../detection/SourceTree.ts"
 
 /** Nothing of the tenant may still be running. Does nothing where there is no `.venv`. */
 export const relocate = (app: string): Effect.Effect<void, BuildError> =>

@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, symlink, unlink, writeFile } from "node:fs/promise
 import { delimiter, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attempt } from "./BuildFault.ts"
+import { attempt } from "../BuildFault.ts"
 import { bubblewrap, buildUser, plain, type Sandbox, type SandboxParts } from "./Sandbox.ts"
 import { runStep } from "./Step.ts"
 import { makeWork } from "./Workplaces.ts"

@@ -16,7 +16,7 @@ import {
 import { dirname, join, resolve } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attemptSync, rejected } from "./BuildFault.ts"
+import { attemptSync, rejected } from "../BuildFault.ts"
 
 export interface SealOptions {
   /** Bytes; more than that is a failure. */

@@ -1,7 +1,7 @@
 /** What package managers' complaints mean for the person who pushed. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { FailureCode } from "@deploy-mcp/domain/Failure"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import type { BuildLog } from "./BuildLog.ts"
 
 interface Complaint {

@@ -2,6 +2,7 @@
 import { readFile, realpath, stat } from "node:fs/promises"
 import { delimiter, dirname, join } from "node:path"
 import { Effect } from "effect"
+import type { PlanTools } from "../detection/PlanTools.ts"
 import { findLanguages, type Languages } from "./Languages.ts"
 
 export interface Npm {
@@ -10,18 +11,13 @@ export interface Npm {
   readonly directory: string
 }
 
-export interface Toolchain {
+export interface Toolchain extends PlanTools {
   readonly node: { readonly bin: string; readonly version: string }
   readonly npm: Npm | null
   readonly languages: Languages
-  /** `linux x64 glibc`: what compiled code runs on. */
-  readonly platform: string
-  /** Names and versions of what shapes a build with npm, this provider's own revision first. */
-  readonly versions: ReadonlyArray<string>
 }
 
-/** Raise it when the same input would now give another artifact. */
-export const revision = "deploy-mcp build 1"
+const revision = "deploy-mcp build 1"
 
 export const findToolchain = (
   node: { readonly bin: string; readonly version: string },
@@ -31,6 +27,7 @@ export const findToolchain = (
     const npm = yield* findNpm(node.bin, searchPath)
     const platform = `${process.platform} ${process.arch} ${libc()}`
     return {
+      revision,
       node,
       npm,
       languages: yield* findLanguages(searchPath),

@@ -6,30 +6,31 @@ import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import { detectGo, goFiles } from "./GoProject.ts"
 import { detectNode, hasDependencies, isDevServer, nodeEntry } from "./NodeProject.ts"
 import { readPackageJson, readText } from "./PackageJson.ts"
+import type { PlanTools } from "./PlanTools.ts"
 import { procfileNotes, readProcfile } from "./Procfile.ts"
 import { detectPython, pythonFiles } from "./PythonProject.ts"
 import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
-import { revision, type Toolchain } from "./Toolchain.ts"
 
-export const detect = Effect.fn("BuildProcess.detect")(function* (
+export const detect = Effect.fn("Build.detect")(function* (
   source: string,
   given: ServiceSettings,
-  toolchain: Toolchain
+  tools: PlanTools
 ): Effect.fn.Return<BuildPlan, BuildError> {
   const root = yield* rootOf(source, given.root_directory)
+  if (given.build_pack === "dockerfile") return yield* needsDocker("build_pack is 'dockerfile'")
   const procfile = yield* readProcfile(root)
   const start = given.start_command ?? procfile?.web
   const settings = start === undefined ? given : { ...given, start_command: start }
   const language = yield* languageOf(root, settings)
   const plan = yield* language === "go"
-    ? detectGo(root, settings, toolchain)
+    ? detectGo(root, settings, tools)
     : language === "python"
-      ? detectPython(root, settings, toolchain)
-      : detectWeb(source, root, settings, toolchain)
+      ? detectPython(root, settings, tools)
+      : detectWeb(source, root, settings, tools)
   const notes = procfile === null ? [] : procfileNotes(procfile)
   return notes.length === 0 ? plan : { ...plan, notes }
 })
@@ -46,17 +47,17 @@ const languageOf = (
     return (yield* firstFile(root, pythonFiles)) === null ? null : "python"
   })
 
-const detectWeb = Effect.fn("BuildProcess.detectWeb")(function* (
+const detectWeb = Effect.fn("Build.detectWeb")(function* (
   source: string,
   root: string,
   settings: ServiceSettings,
-  toolchain: Toolchain
+  tools: PlanTools
 ): Effect.fn.Return<BuildPlan, BuildError> {
   const manifest = yield* readPackageJson(root)
   const entry = yield* nodeEntry(root, manifest)
   const site = yield* detectSite(root, settings)
-  const node = detectNode({ source, root, settings, manifest, entry, toolchain })
-  const asFiles = siteAsItIs(site, settings, toolchain)
+  const node = detectNode({ source, root, settings, manifest, entry, tools })
+  const asFiles = siteAsItIs(site, settings, tools)
 
   if (settings.build_pack === "static") {
     if (manifest?.scripts?.build !== undefined || settings.build_command !== undefined) {
@@ -111,7 +112,7 @@ const detectSite = (
 const siteAsItIs = (
   site: Site | null,
   settings: ServiceSettings,
-  toolchain: Toolchain
+  tools: PlanTools
 ): BuildPlan | null => {
   if (site === null) return null
   const steps = {
@@ -124,13 +125,12 @@ const siteAsItIs = (
     ...steps,
     // A build command may make the folder that is served, so it is looked for afterwards.
     ...(settings.build_command && site.file !== "Staticfile" ? {} : { publish: site.publish }),
-    toolchain: runs ? toolchain.versions : [revision],
+    toolchain: runs ? tools.versions : [tools.revision],
     detected: site.file
   }
 }
 
 const otherLanguages: ReadonlyArray<readonly [file: string, language: string]> = [
-  ["Dockerfile", "a Dockerfile"],
   ["Cargo.toml", "Rust"],
   ["deno.json", "Deno"],
   ["Gemfile", "Ruby"],
@@ -140,6 +140,7 @@ const otherLanguages: ReadonlyArray<readonly [file: string, language: string]> =
 const unknown = (root: string, cause: string): Effect.Effect<never, BuildError> =>
   Effect.gen(function* () {
     const names = yield* listing(root)
+    if (yield* isFile(root, "Dockerfile")) return yield* needsDocker("There is only a Dockerfile")
     for (const [file, language] of otherLanguages) {
       if (!(yield* isFile(root, file))) continue
       return yield* rejected("unknown_kind", `${cause} ${language} is not supported yet.`, {
@@ -152,3 +153,11 @@ const unknown = (root: string, cause: string): Effect.Effect<never, BuildError> 
       evidence: files
     })
   })
+
+/** Dockerfiles are planned by those who can build them, before they ask here. */
+const needsDocker = (sign: string): Effect.Effect<never, BuildError> =>
+  Effect.fail(
+    rejected("toolchain_missing", `${sign}, and builds here run without Docker.`, {
+      next: "Ask the operator to build with docker (the build provider 'docker'), or deploy a static site (index.html) or a project in Node (package.json), Python (requirements.txt) or Go (go.mod) with build_pack 'auto'."
+    })
+  )

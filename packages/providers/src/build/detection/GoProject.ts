@@ -3,21 +3,21 @@ import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import { maxManifest } from "./Manifest.ts"
 import { readText } from "./PackageJson.ts"
+import type { PlanTools } from "./PlanTools.ts"
 import { isDirectory, isFile, listing } from "./SourceTree.ts"
-import { revision, type Toolchain } from "./Toolchain.ts"
 
 /** Either makes a Go project. */
 export const goFiles = ["go.mod", "main.go"]
 
-export const detectGo = Effect.fn("BuildProcess.detectGo")(function* (
+export const detectGo = Effect.fn("Build.detectGo")(function* (
   root: string,
   settings: ServiceSettings,
-  toolchain: Toolchain
+  tools: PlanTools
 ): Effect.fn.Return<BuildPlan, BuildError> {
-  const go = yield* toolchain.languages.go
+  const go = yield* tools.languages.go
   if (go === null) {
     return yield* rejected("toolchain_missing", "Go is not installed on this machine.")
   }
@@ -36,7 +36,7 @@ export const detectGo = Effect.fn("BuildProcess.detectGo")(function* (
     ...(install === undefined ? {} : { install }),
     build,
     start: settings.start_command ?? "exec ./out",
-    toolchain: [revision, go.version, toolchain.platform],
+    toolchain: [tools.revision, go.version, tools.platform],
     detected: mod === null ? "main.go" : "go.mod"
   }
 })

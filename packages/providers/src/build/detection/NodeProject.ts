@@ -3,12 +3,12 @@ import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import type { PackageJson } from "./PackageJson.ts"
 import { npmLockfiles, packageManager } from "./PackageManagers.ts"
+import type { PlanTools } from "./PlanTools.ts"
 import { firstFile } from "./SourceTree.ts"
 import { startLine } from "./StartLine.ts"
-import type { Toolchain } from "./Toolchain.ts"
 
 interface Project {
   readonly source: string
@@ -18,15 +18,15 @@ interface Project {
   readonly manifest: PackageJson | null
   /** The file that Node would be started with. */
   readonly entry: string | null
-  readonly toolchain: Toolchain
+  readonly tools: PlanTools
 }
 
 /** `static`: the project only makes files, which are served afterwards. */
 export const detectNode = (project: Project) =>
-  Effect.fn("BuildProcess.detectNode")(function* (
+  Effect.fn("Build.detectNode")(function* (
     kind: BuildPlan["kind"]
   ): Effect.fn.Return<BuildPlan, BuildError> {
-    const { source, root, settings, manifest, entry, toolchain } = project
+    const { source, root, settings, manifest, entry, tools } = project
     const start = kind === "node" ? startOf(project) : null
     if (kind === "node" && start === null) return yield* noStart(manifest)
     const hasScript = manifest?.scripts?.build !== undefined
@@ -37,7 +37,7 @@ export const detectNode = (project: Project) =>
     const install = settings.install_command ?? manager?.install(needsDev)
     const script = hasScript ? (manager?.run("build") ?? "npm run build") : undefined
     const build = settings.build_command ?? script
-    if (toolchain.npm === null && [install, build].some((line) => line?.startsWith("npm "))) {
+    if (tools.npm === null && [install, build].some((line) => line?.startsWith("npm "))) {
       return yield* rejected("toolchain_missing", "npm is not installed on this machine.")
     }
     return {
@@ -45,7 +45,7 @@ export const detectNode = (project: Project) =>
       ...(install === undefined ? {} : { install }),
       ...(build === undefined ? {} : { build }),
       ...(start === null ? {} : { start: start.line }),
-      toolchain: [...toolchain.versions, ...(manager?.versions ?? [])],
+      toolchain: [...tools.versions, ...(manager?.versions ?? [])],
       detected: describe(
         manifest,
         entry,

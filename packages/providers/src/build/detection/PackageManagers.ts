@@ -4,7 +4,7 @@
  */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import { type PackageJson, readText } from "./PackageJson.ts"
 import { firstFile, isFile } from "./SourceTree.ts"
 
@@ -23,7 +23,7 @@ export interface PackageManager {
 }
 
 /** `source`: the checkout, which may hold the lockfile that `root` lacks. */
-export const packageManager = Effect.fn("BuildProcess.packageManager")(function* (
+export const packageManager = Effect.fn("Build.packageManager")(function* (
   source: string,
   root: string,
   manifest: PackageJson | null

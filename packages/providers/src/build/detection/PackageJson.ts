@@ -4,7 +4,7 @@ import { open } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect, Result, Schema } from "effect"
-import { errorCode, rejected, unavailable } from "./BuildFault.ts"
+import { errorCode, rejected, unavailable } from "../BuildFault.ts"
 
 const Dependencies = Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 

@@ -3,7 +3,7 @@ import { lstat, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attempt, rejected } from "./BuildFault.ts"
+import { attempt, rejected } from "../BuildFault.ts"
 
 /** The folder that is built: the checkout, or its `root_directory`. */
 export const rootOf = (

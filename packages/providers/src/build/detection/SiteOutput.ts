@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attempt, rejected } from "./BuildFault.ts"
+import { attempt, rejected } from "../BuildFault.ts"
 import { type PackageJson, readPackageJson } from "./PackageJson.ts"
 import { isDirectory, isFile, listing } from "./SourceTree.ts"
 

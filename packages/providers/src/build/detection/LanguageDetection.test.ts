@@ -1,15 +1,8 @@
-/** What is planned for Python and Go, and what a Procfile changes; no package is fetched. */
+/** What is planned for Python and Go, and what a Procfile changes; no language is needed. */
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { failure, makeBench, pkg } from "./BuildBench.ts"
-import { executable } from "./SandboxProbe.ts"
-
-type Files = Readonly<Record<string, string>>
-
-const has = (name: string) => executable(name, process.env.PATH ?? "") !== null
-/** A machine without the language refuses, whatever the files are. */
-const installed = { python: has("python3"), go: has("go") }
+import { type Files, failure, makeBench, pkg } from "./DetectionBench.ts"
 
 /** What comes before it is the same for all. */
 const python = (command: string) => `PYTHONUNBUFFERED=1; exec ${command}`
@@ -120,16 +113,6 @@ const cases: ReadonlyArray<Case> = [
   }
 ]
 
-/** Files that make a project of a language; the settings may say otherwise. */
-const languageOf = ({ files, settings }: { files: Files; settings?: Partial<ServiceSettings> }) =>
-  settings?.build_pack === "node"
-    ? null
-    : Object.keys(files).some((name) => name === "go.mod")
-      ? "go"
-      : Object.keys(files).some((name) => /^[a-z]+\.py$|^requirements/u.test(name))
-        ? "python"
-        : null
-
 const withoutExports = (value: unknown) =>
   typeof value === "string"
     ? value.replace(/^export PATH="\$PWD\/\.venv\/bin:\$PATH" .*(?=PYTHONUNBUFFERED)/u, "")
@@ -140,18 +123,13 @@ describe("what is planned", () => {
     it.live(name, () =>
       Effect.gen(function* () {
         const bench = yield* makeBench()
-        const language = languageOf({ files, ...(settings === undefined ? {} : { settings }) })
-        if (language !== null && !installed[language]) {
-          const found = yield* failure(bench.plan(files, settings))
-          return assert.strictEqual(found.code, "toolchain_missing")
-        }
         const plan = yield* bench.plan(files, settings)
         const seen = Object.fromEntries(
           Object.keys(expected).map((key) => [key, withoutExports(Reflect.get(plan, key))])
         )
         assert.deepStrictEqual(seen, expected)
-        const version = plan.toolchain.some((each) => each.startsWith(`${language} `))
-        assert.strictEqual(version, language !== null)
+        const version = plan.toolchain.some((each) => each.startsWith(`${plan.kind} `))
+        assert.isTrue(version, "the language's version shapes the artifact")
       })
     )
   }
@@ -160,7 +138,7 @@ describe("what is planned", () => {
 describe("what is refused", () => {
   it.live("a language that is not there", () =>
     Effect.gen(function* () {
-      const bench = yield* makeBench({ path: "/nowhere" })
+      const bench = yield* makeBench("python", "go")
       for (const files of [{ "main.py": "" }, { "go.mod": "module x\n", "main.go": "" }]) {
         const found = yield* failure(bench.plan(files))
         assert.strictEqual(found.code, "toolchain_missing")
@@ -169,36 +147,32 @@ describe("what is refused", () => {
     })
   )
 
-  const refused: ReadonlyArray<readonly [string, Files, "python" | "go", string, RegExp]> = [
-    ["nothing to start", { "requirements.txt": "x" }, "python", "no_start_command", /main\.py/u],
+  const refused: ReadonlyArray<readonly [string, Files, string, RegExp]> = [
+    ["nothing to start", { "requirements.txt": "x" }, "no_start_command", /main\.py/u],
     [
       "poetry's lockfile",
       { "app.py": "", "pyproject.toml": "", "poetry.lock": "" },
-      "python",
       "toolchain_missing",
       /requirements\.txt/u
     ],
     [
       "a go.mod without its go.sum",
       { "go.mod": "module x\nrequire a v1.0.0\n", "main.go": "" },
-      "go",
       "lockfile_missing",
       /go mod tidy/u
     ],
     [
       "more than one Go program",
       { "go.mod": "module x\n", "cmd/a/main.go": "", "cmd/b/main.go": "" },
-      "go",
       "no_start_command",
       /cmd\/a/u
     ]
   ]
-  for (const [name, files, language, code, telling] of refused) {
+  for (const [name, files, code, telling] of refused) {
     it.live(name, () =>
       Effect.gen(function* () {
         const found = yield* failure((yield* makeBench()).plan(files))
-        assert.strictEqual(found.code, installed[language] ? code : "toolchain_missing")
-        if (!installed[language]) return
+        assert.strictEqual(found.code, code)
         assert.match([found.cause, ...found.evidence, found.next].join("\n"), telling)
       })
     )

@@ -4,7 +4,7 @@ import { RelativePath } from "@deploy-mcp/domain/model/Names"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { failure, makeBench, pkg, serviceSettings } from "./BuildBench.ts"
+import { failure, makeBench, pkg } from "./DetectionBench.ts"
 
 type Files = Record<string, string>
 const lock = { "package-lock.json": "{}" }
@@ -101,6 +101,22 @@ describe("what is planned", () => {
       { kind: "static", build: "npm run build", publish: undefined, start: undefined }
     ],
     [
+      "a start script that is a development server",
+      { "package.json": pkg({ scripts: { start: "vite --host", build: "vite build" } }) },
+      {},
+      { kind: "static", build: "npm run build" }
+    ],
+    [
+      "a start script that builds before it serves",
+      {
+        "package.json": pkg({
+          scripts: { start: "vite build && node server.js", build: "vite build" }
+        })
+      },
+      {},
+      { kind: "node" }
+    ],
+    [
       "a page beside a package.json that does nothing",
       { "package.json": pkg({ devDependencies: { prettier: "1" } }), "index.html": "" },
       {},
@@ -158,10 +174,9 @@ describe("what is planned", () => {
     Effect.gen(function* () {
       const bench = yield* makeBench()
       const site = yield* bench.plan({ "index.html": "" })
-      assert.deepStrictEqual(site.toolchain, ["deploy-mcp build 1"])
+      assert.deepStrictEqual(site.toolchain, ["a revision"])
       const node = yield* bench.plan({ "index.js": "" })
-      assert.include(node.toolchain, `node ${process.versions.node}`)
-      assert.isTrue(node.toolchain.some((each) => /^npm \d+\.\d+\.\d+/u.test(each)))
+      assert.includeMembers([...node.toolchain], ["a revision", "node 26.10.0", "npm 11.0.0"])
     })
   )
 })
@@ -240,7 +255,15 @@ describe("what is refused", () => {
       { build_pack: "node" },
       "unknown_kind",
       /build_pack/u
-    ]
+    ],
+    [
+      "build_pack dockerfile",
+      { Dockerfile: "FROM scratch\n", "index.html": "" },
+      { build_pack: "dockerfile" },
+      "toolchain_missing",
+      /operator.*docker/u
+    ],
+    ["a Dockerfile alone", { Dockerfile: "FROM scratch\n" }, {}, "toolchain_missing", /operator/u]
   ]
   for (const [name, files, settings, code, telling] of cases) {
     it.live(name, () =>
@@ -254,7 +277,7 @@ describe("what is refused", () => {
 
   it.live("npm projects, and only those, where npm is missing", () =>
     Effect.gen(function* () {
-      const bench = yield* makeBench({ path: "/nowhere" })
+      const bench = yield* makeBench("npm")
       const files = { "package.json": pkg({ dependencies: { a: "1" } }), ...lock, "index.js": "" }
       assert.strictEqual((yield* failure(bench.plan(files))).code, "toolchain_missing")
       assert.strictEqual((yield* bench.plan({ "index.js": "" })).kind, "node")
@@ -268,10 +291,10 @@ describe("what is refused", () => {
       const source = bench.source({})
       symlinkSync(join(outside, "package.json"), join(source, "package.json"))
       symlinkSync(outside, join(source, "web"))
-      const found = yield* failure(bench.build.plan(source, serviceSettings()))
+      const found = yield* failure(bench.plan(source))
       assert.strictEqual(found.code, "unknown_kind")
-      const web = serviceSettings({ root_directory: RelativePath.make("web") })
-      const missing = yield* failure(bench.build.plan(source, web))
+      const web = { root_directory: RelativePath.make("web") }
+      const missing = yield* failure(bench.plan(source, web))
       assert.strictEqual(missing.code, "root_directory_missing")
     })
   )

@@ -6,12 +6,12 @@ import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
-import { rejected } from "./BuildFault.ts"
+import { rejected } from "../BuildFault.ts"
 import { maxLockfile, maxManifest } from "./Manifest.ts"
 import { readText } from "./PackageJson.ts"
+import type { PlanTools } from "./PlanTools.ts"
 import { pythonStart } from "./PythonStart.ts"
 import { firstFile, isFile } from "./SourceTree.ts"
-import { revision, type Toolchain } from "./Toolchain.ts"
 
 /** Any of them makes a Python project. */
 export const pythonFiles = [
@@ -19,12 +19,12 @@ export const pythonFiles = [
   ...["requirements.txt", "pyproject.toml", "Pipfile", "manage.py"]
 ]
 
-export const detectPython = Effect.fn("BuildProcess.detectPython")(function* (
+export const detectPython = Effect.fn("Build.detectPython")(function* (
   root: string,
   settings: ServiceSettings,
-  toolchain: Toolchain
+  tools: PlanTools
 ): Effect.fn.Return<BuildPlan, BuildError> {
-  const python = yield* toolchain.languages.python
+  const python = yield* tools.languages.python
   if (python === null) {
     return yield* rejected("toolchain_missing", "Python 3 is not installed on this machine.", {
       next: "Ask the operator to install python3 with its venv module."
@@ -45,7 +45,7 @@ export const detectPython = Effect.fn("BuildProcess.detectPython")(function* (
     ...(install === undefined ? {} : { install }),
     ...(settings.build_command === undefined ? {} : { build: settings.build_command }),
     start: start.line,
-    toolchain: [revision, python.version, toolchain.platform, ...(needs?.versions ?? [])],
+    toolchain: [tools.revision, python.version, tools.platform, ...(needs?.versions ?? [])],
     detected: needs?.file ?? start.found
   }
 })

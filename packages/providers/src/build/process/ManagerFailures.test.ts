@@ -1,0 +1,34 @@
+/** What pnpm, yarn and bun complain about, by the real ones. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { failure } from "../detection/DetectionBench.ts"
+import { makeBench } from "./BuildBench.ts"
+import { sampleFiles } from "./BuildSamples.ts"
+
+describe("what is told", () => {
+  /** `npm test` asks one of them; they fetch what the samples fetch. */
+  const managers = process.env.TEST_SAMPLES === "all" ? ["pnpm", "yarn", "bun"] : ["pnpm"]
+  for (const name of managers) {
+    it.live(`of ${name}'s lockfile that is out of date`, () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const files = sampleFiles(name)
+        const text = files["package.json"]?.replace('"7.0.0"', '"6.0.0"') ?? ""
+        const found = yield* failure(bench.run({ ...files, "package.json": text }))
+        assert.strictEqual(found.code, "lockfile_outdated", found.cause)
+        assert.isNotEmpty(found.evidence)
+        assert.include(found.next, `${name} install`)
+      })
+    )
+  }
+
+  it.live("of a registry of the operator's that is away", () =>
+    Effect.gen(function* () {
+      const npmRegistry = Option.some(new URL("http://127.0.0.1:9/"))
+      const bench = yield* makeBench({ npmRegistry })
+      const found = yield* failure(bench.run(sampleFiles("pnpm")))
+      assert.strictEqual(found.code, "install_failed")
+      assert.match(found.cause, /could not be reached/u)
+    })
+  )
+})
