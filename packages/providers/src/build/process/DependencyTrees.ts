@@ -8,11 +8,11 @@ import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Clock, Effect, Option, Schema } from "effect"
 import { attempt, errorCode } from "../BuildFault.ts"
+import { makeDirectory, move, remove } from "../Directories.ts"
 import { readText } from "../detection/PackageJson.ts"
-import { makeDirectory, move, remove } from "./Directories.ts"
-import { seal } from "./Seal.ts"
+import { seal } from "../Seal.ts"
+import type { Work } from "../Workplaces.ts"
 import type { TreeRequest } from "./TreeRequest.ts"
-import type { Work } from "./Workplaces.ts"
 
 export interface Tree {
   /** Holds what belongs into `folder` of the project; shared, so nobody may write to it. */

@@ -5,9 +5,9 @@ import { delimiter, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
 import { attempt } from "../BuildFault.ts"
+import { makeWork } from "../Workplaces.ts"
 import { bubblewrap, buildUser, plain, type Sandbox, type SandboxParts } from "./Sandbox.ts"
 import { runStep } from "./Step.ts"
-import { makeWork } from "./Workplaces.ts"
 
 export const probeSandbox = Effect.fn("BuildProcess.probeSandbox")(function* (
   parts: SandboxParts,

@@ -3,6 +3,7 @@ import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import { openSync, readdirSync, readFileSync } from "node:fs"
 import type { Readable, Writable } from "node:stream"
 import { Effect } from "effect"
+import { killMarked, killOne, mark } from "../Marks.ts"
 import type { Launch } from "./Sandbox.ts"
 
 export interface StepEnd {
@@ -10,12 +11,6 @@ export interface StepEnd {
   readonly code: number | null
   readonly signal: string | null
 }
-
-/**
- * Names a step's processes, so that one that left its group is found again, and one whose platform
- * was killed: bubblewrap ties itself to its parent late, and an orphan of its first milliseconds stays.
- */
-export const mark = "DEPLOY_MCP_BUILD"
 
 /**
  * When it returns, fails or is interrupted, no process of the step is left. `onOutput` is called
@@ -114,34 +109,9 @@ const sandboxKill = (child: ChildProcess, options: string): (() => void) => {
   }
 }
 
-const killOne = (pid: number): void => {
-  try {
-    process.kill(pid, "SIGKILL")
-  } catch {
-    // Gone already.
-  }
-}
-
 const killGroup = (child: ChildProcess, name: string): void => {
   if (child.pid !== undefined) killOne(-child.pid)
   killMarked(name)
-}
-
-/** Kills every process that was started as part of the step `name`; repeats until none is left. */
-export const killMarked = (name: string): void => {
-  for (let round = 0; round < 20; round++) {
-    const found = marked(name)
-    if (found.length === 0) return
-    found.forEach(killOne)
-  }
-}
-
-const marked = (name: string): ReadonlyArray<number> => {
-  const wanted = `${mark}=${name}`
-  return entries("/proc")
-    .filter((entry) => /^\d+$/u.test(entry))
-    .filter((pid) => environmentOf(pid).split("\0").includes(wanted))
-    .map(Number)
 }
 
 const entries = (path: string): ReadonlyArray<string> => {
@@ -151,9 +121,6 @@ const entries = (path: string): ReadonlyArray<string> => {
     return []
   }
 }
-
-// A zombie reads as empty, so a killed process is not found again.
-const environmentOf = (pid: string): string => read(`/proc/${pid}/environ`)
 
 const read = (path: string): string => {
   try {

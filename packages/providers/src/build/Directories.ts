@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { chmod, mkdir, rename, rm } from "node:fs/promises"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attempt, errorCode, unavailable } from "../BuildFault.ts"
+import { attempt, errorCode, unavailable } from "./BuildFault.ts"
 
 /** A rename where the file system allows it, else a copy. `to` must not exist. */
 export const move = (from: string, to: string): Effect.Effect<void, BuildError> =>

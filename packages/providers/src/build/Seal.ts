@@ -16,7 +16,7 @@ import {
 import { dirname, join, resolve } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { attemptSync, rejected } from "../BuildFault.ts"
+import { attemptSync, rejected } from "./BuildFault.ts"
 
 export interface SealOptions {
   /** Bytes; more than that is a failure. */
@@ -31,7 +31,7 @@ export interface SealOptions {
  * Answers with its size in bytes. Synchronous calls in small portions: each takes two microseconds,
  * where an asynchronous one takes fifty.
  */
-export const seal = Effect.fn("BuildProcess.seal")(function* (
+export const seal = Effect.fn("Build.seal")(function* (
   directory: string,
   { limit, skip, jail = false }: SealOptions
 ): Effect.fn.Return<number, BuildError> {

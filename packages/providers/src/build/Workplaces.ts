@@ -7,9 +7,9 @@ import { chmod, mkdtemp, readdir } from "node:fs/promises"
 import { basename, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect, type Scope } from "effect"
-import { attempt } from "../BuildFault.ts"
+import { attempt } from "./BuildFault.ts"
 import { remove } from "./Directories.ts"
-import { killMarked } from "./Step.ts"
+import { killMarked } from "./Marks.ts"
 
 export interface Work {
   readonly directory: string

@@ -7,7 +7,7 @@ import { basename, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Artifact, type ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
 import { Effect, Option, Schema } from "effect"
-import { attempt, errorCode } from "../BuildFault.ts"
+import { attempt, errorCode } from "./BuildFault.ts"
 import { move, remove } from "./Directories.ts"
 import type { Work } from "./Workplaces.ts"
 
