@@ -22,18 +22,23 @@ export interface RouteSpec {
   /** Labels; each is served as `<label>.<apps domain>`. */
   readonly hostnames: ReadonlyArray<string>
   /** Null: nothing is live, and visitors are told so. */
-  readonly target: {
-    readonly release: ReleaseId
-    /** An address where it answers, or files to serve. */
-    readonly to: EndpointWorkload | StaticWorkload
-  } | null
+  readonly target: RouteTarget | null
+}
+
+export interface RouteTarget {
+  readonly release: ReleaseId
+  /** An address where it answers, or files to serve. The address may change in a later generation. */
+  readonly to: EndpointWorkload | StaticWorkload
 }
 
 /** `hello` opens every connection and the whole current state follows; `away` ends it. */
-export type IngressObservation =
-  | { readonly type: "hello" }
-  | RouteObserved
-  | { readonly type: "away" }
+export type IngressObservation = IngressHello | RouteObserved | { readonly type: "away" }
+
+export interface IngressHello {
+  readonly type: "hello"
+  /** Why visitors do not reach it where they should, for people; null: they do. */
+  readonly problem: string | null
+}
 
 export class Ingress extends Context.Service<
   Ingress,
@@ -47,7 +52,8 @@ export class Ingress extends Context.Service<
     readonly snapshot: (routes: ReadonlyArray<RouteSpec>) => Effect.Effect<void, IngressError>
     /**
      * Moves hostnames to another target at once: requests under way end where they began, none fails.
-     * An older generation changes nothing. Returns when it is accepted.
+     * An older generation changes nothing. Returns when it is accepted; the route is told when visitors
+     * are led there. A target that does not answer is answered for, and is asked again by each visitor.
      */
     readonly ensure: (route: RouteSpec) => Effect.Effect<void, IngressError>
     /** Succeeds also when there is nothing to remove. */
