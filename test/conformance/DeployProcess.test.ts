@@ -1,6 +1,6 @@
 /** The process provider is a Deploy: the kit, through a real edge and its sandbox. */
 import { once } from "node:events"
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, get } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -75,16 +75,20 @@ DeployConformance.suite("process", provider, {
       writeFileSync(join(root, "index.html"), text)
       return { kind: "static" as const, root }
     }),
-  doomed: Effect.map(folder, (directory) => ({
-    kind: "process" as const,
-    directory,
-    start: "echo this is the end; exit 7",
-    path: [],
-    variables: null,
-    port: null,
-    healthPath: null,
-    memory: 64,
-    cpu: 1,
-    startTimeout: 10_000
-  }))
+  doomed: Effect.map(folder, (directory) => {
+    // The service's own user reads it.
+    chmodSync(directory, 0o755)
+    return {
+      kind: "process" as const,
+      directory,
+      start: "echo this is the end; exit 7",
+      path: [],
+      variables: null,
+      port: null,
+      healthPath: null,
+      memory: 64,
+      cpu: 1,
+      startTimeout: 10_000
+    }
+  })
 })

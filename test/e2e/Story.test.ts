@@ -190,6 +190,23 @@ for (const [name, connect] of agents) {
       assert.strictEqual(record(deployments.deployments[0]).status, "live")
       const logs = await agent.call("get_logs", { name })
       assert.include(JSON.stringify(logs.lines), "v2 listens")
+      const found = async (search: Record<string, unknown>) => {
+        const { lines } = await agent.call("get_logs", { name, ...search })
+        assert(Array.isArray(lines))
+        return lines.map(record)
+      }
+      const [first, ...others] = await found({ contains: "V1 LISTENS" })
+      assert.deepStrictEqual([first?.text, others], ["v1 listens", []])
+      const [second] = await found({ contains: "v2 listens", since: "1h", tail_lines: 1 })
+      assert.strictEqual(second?.text, "v2 listens")
+      const later = (await found({ since: second?.at })).map((line) => line.text)
+      assert.include(later, "v2 listens")
+      assert.notInclude(later, "v1 listens")
+      const built = await found({ source: "build", deployment: 2, contains: "is built" })
+      assert.deepStrictEqual(
+        built.map((line) => line.text),
+        ["v2 is built"]
+      )
       for (const one of [name, `${name}-k`]) {
         assert.strictEqual((await agent.call("delete_service", { name: one })).removed, true)
         assert.strictEqual((await platform.get(one)).status, 404)

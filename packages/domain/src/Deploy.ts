@@ -2,7 +2,7 @@
 import { Context, type Effect, Schema, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
 import type { StageId } from "./model/Ids.ts"
-import type { LogLine } from "./model/LogLine.ts"
+import type { LogLine, LogSearch } from "./model/LogLine.ts"
 import type { EdgeHello, ReleaseObserved, RouteObserved, StageSpec } from "./node/NodeProtocol.ts"
 
 export class DeployError extends Schema.TaggedError<DeployError>()("DeployError", {
@@ -16,10 +16,13 @@ export class DeployError extends Schema.TaggedError<DeployError>()("DeployError"
 /** `hello` opens every connection to the node and the whole current state follows; `away` ends it. */
 export type Observation = EdgeHello | ReleaseObserved | RouteObserved | { readonly type: "away" }
 
-export interface RuntimeLogQuery {
+/** Of a stage's lines those that are looked for: `tail` counts these. */
+export interface RuntimeLogQuery extends LogSearch {
   readonly stage: StageId
+  /** Only lines after this position; null: the last `tail` ones. */
   readonly after: number | null
   readonly tail: number
+  /** Goes on with each new line. */
   readonly follow: boolean
 }
 

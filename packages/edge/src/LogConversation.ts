@@ -2,6 +2,7 @@
  * Answers one LogsRequest: the tail or what came after a position, of these what is searched for,
  * then new lines as they come.
  */
+import { finder } from "@deploy-mcp/domain/model/LogLine"
 import type { LogLines, ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { RuntimeLog, StoredLine } from "./RuntimeLog.ts"
 
@@ -84,12 +85,8 @@ export const answerLogs = (
 }
 
 /** Null: every line is wanted. */
-const filterOf = ({ contains = "", since }: LogsRequest) => {
-  if (contains === "" && since === undefined) return null
-  const text = contains.toLowerCase()
-  return (line: StoredLine): boolean =>
-    line.at >= (since ?? 0) && (text === "" || line.text.toLowerCase().includes(text))
-}
+const filterOf = (request: LogsRequest) =>
+  request.contains === undefined && request.since === undefined ? null : finder(request)
 
 const batchLines = 500
 /** A segment is read as a whole anyway. */

@@ -2,7 +2,7 @@
 import { Context, type Effect, type Redacted, Schema, type Stream } from "effect"
 import type { CommandError } from "../Failure.ts"
 import type { CommitFile } from "../Git.ts"
-import { LogLine } from "../model/LogLine.ts"
+import { LogLine, type LogSearch } from "../model/LogLine.ts"
 import type {
   BranchName,
   CommitSha,
@@ -84,7 +84,8 @@ export interface DescribeService extends ServiceRef {
 export const LogSource = Schema.Literals(["runtime", "build"])
 export type LogSource = typeof LogSource.Type
 
-export interface LogQuery extends ServiceRef {
+/** Of the lines those that are looked for: `tail` counts these. */
+export interface LogQuery extends ServiceRef, LogSearch {
   readonly source: LogSource
   /** Build logs: the deployment's number; absent: the newest. */
   readonly deployment?: number
@@ -166,9 +167,9 @@ export class Services extends Context.Service<
       input: DeleteService
     ) => Command<{ readonly removed: boolean; readonly name: ServiceName; readonly next: string }>
     readonly logs: (input: LogQuery) => Command<LogPage>
-    /** The last `tail` runtime lines and then each new one, for ever. */
+    /** The last `tail` runtime lines that are looked for and then each new one, for ever. */
     readonly follow: (
-      input: ServiceRef & { readonly tail: number }
+      input: ServiceRef & LogSearch & { readonly tail: number }
     ) => Stream.Stream<LogLine, CommandError, Principal>
   }
 >()("@deploy-mcp/domain/commands/Services") {}

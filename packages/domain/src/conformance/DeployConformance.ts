@@ -7,6 +7,7 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import { Deploy, type Observation } from "../Deploy.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
+import type { LogSearch } from "../model/LogLine.ts"
 import type { ReleaseObserved, StageSpec, Workload } from "../node/NodeProtocol.ts"
 
 export interface DeployWorld<W> {
@@ -16,7 +17,7 @@ export interface DeployWorld<W> {
   readonly get: (label: string) => Effect.Effect<string | null, unknown, W>
   /** Something to run whose page is this text. */
   readonly site: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
-  /** Something that never becomes healthy. */
+  /** Something that prints a line and never becomes healthy. */
   readonly doomed: Effect.Effect<Workload, unknown, W | Scope.Scope>
 }
 
@@ -154,6 +155,28 @@ export const suite = <W>(
           })
         )
         yield* control([], () => gone(spec))
+      })
+    )
+
+    it.effect("finds what was printed, and only what is looked for", () =>
+      Effect.gen(function* () {
+        const spec = stageOf(10, 1, [yield* doomed], null)
+        yield* control([], ({ ensure, release }) =>
+          Effect.gen(function* () {
+            yield* ensure(spec)
+            yield* until("the doomed one has failed", () => release(spec, 0)?.state === "failed")
+            const query = { stage: spec.stage, after: null, tail: 100, follow: false }
+            const lines = (search: LogSearch) =>
+              Deploy.use((deploy) => Stream.runCollect(deploy.logs({ ...query, ...search })))
+            const [first, ...rest] = yield* lines({})
+            assert.isNotEmpty(first?.text)
+            const contains = (first?.text ?? "").toUpperCase()
+            const same = [first, ...rest].filter((line) => line?.text === first?.text)
+            assert.deepStrictEqual(yield* lines({ contains, since: first?.at ?? 0 }), same)
+            assert.lengthOf(yield* lines({ contains: `${contains} nobody printed this` }), 0)
+            assert.lengthOf(yield* lines({ since: Number.MAX_SAFE_INTEGER }), 0)
+          })
+        )
       })
     )
 

@@ -1,5 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
-import { redactor } from "./LogLine.ts"
+import { finder, redactor } from "./LogLine.ts"
+
+describe("finder", () => {
+  const line = { at: 1000, text: "Connection REFUSED by db" }
+
+  it("finds text in any case", () => {
+    assert.isTrue(finder({ contains: "connection refused" })(line))
+    assert.isFalse(finder({ contains: "accepted" })(line))
+  })
+
+  it("finds what came at a time or after it", () => {
+    assert.isTrue(finder({ since: 1000 })(line))
+    assert.isFalse(finder({ since: 1001 })(line))
+    assert.isFalse(finder({ contains: "refused", since: 1001 })(line))
+  })
+
+  it("finds everything when nothing is asked for", () => {
+    assert.isTrue(finder({})(line))
+  })
+})
 
 describe("redactor", () => {
   it("takes every known value out, the longer one first", () => {

@@ -11,6 +11,22 @@ export const LogLine = Schema.Struct({
 })
 export type LogLine = typeof LogLine.Type
 
+/** Which lines somebody looks for; what is left out asks for nothing. */
+export interface LogSearch {
+  /** Text that is in them, in any case. */
+  readonly contains?: string
+  /** From this time on, in milliseconds since 1970. */
+  readonly since?: number
+}
+
+/** Whether a line is looked for. */
+export const finder = ({ contains = "", since }: LogSearch) => {
+  const text = contains.toLowerCase()
+  return (line: Pick<LogLine, "at" | "text">): boolean =>
+    (since === undefined || line.at >= since) &&
+    (text === "" || line.text.toLowerCase().includes(text))
+}
+
 /** Longer lines are cut and end in `…`. */
 export const maxLineLength = 4096
 

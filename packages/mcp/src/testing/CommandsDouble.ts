@@ -7,6 +7,7 @@ import { type CreateService, Services } from "@deploy-mcp/domain/commands/Servic
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { Failure, refuse } from "@deploy-mcp/domain/Failure"
 import { KeyId, OwnerId, UserId } from "@deploy-mcp/domain/model/Ids"
+import { finder } from "@deploy-mcp/domain/model/LogLine"
 import { CommitSha, OwnerName, ServiceName } from "@deploy-mcp/domain/model/Names"
 import {
   allScopes,
@@ -207,17 +208,19 @@ const services = (seen: Seen) =>
         seen.removed.push(name)
         return { removed: true, name, next: "It is in the trash." }
       }),
-    logs: ({ name, tail }) =>
+    logs: ({ name, tail, ...search }) =>
       Effect.as(known(name), {
         lines: Array.from({ length: name === "chatty" ? tail : 2 }, (_, index) =>
           line(index, name === "chatty" ? "x".repeat(1000) : `line ${index}`)
-        ),
+        ).filter(finder(search)),
         last: 1,
         truncated: false
       }),
-    follow: ({ name }) =>
+    follow: ({ name, ...search }) =>
       Stream.concat(
-        Stream.fromIterable(name === "slow" ? [] : [line(0, "line 0"), line(1, "line 1")]),
+        Stream.fromIterable(name === "slow" ? [] : [line(0, "line 0"), line(1, "line 1")]).pipe(
+          Stream.filter(finder(search))
+        ),
         Stream.never.pipe(
           Stream.onStart(Effect.sync(() => void seen.waiting.push(name))),
           Stream.ensuring(Effect.sync(() => void seen.interrupted.push(name)))

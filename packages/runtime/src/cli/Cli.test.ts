@@ -125,6 +125,15 @@ describe("the command line", () => {
     assert.deepStrictEqual(inputOf("get_logs"), { name: "site", source: "runtime", tail_lines: 5 })
   })
 
+  it("searches logs", async () => {
+    const search = ["--grep", "time out", "--since", "15m"]
+    await run(["logs", "site", ...search])
+    const wanted = { contains: "time out", since: "15m" }
+    assert.include(inputOf("get_logs"), wanted)
+    await run(["logs", "site", "-f", ...search])
+    assert.include(inputOf("logs"), wanted)
+  })
+
   it("follows logs line by line", async () => {
     const { code, stdout } = await run(["logs", "site", "-f"])
     assert.strictEqual(code, 0)

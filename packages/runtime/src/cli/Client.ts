@@ -49,6 +49,8 @@ export class Client extends Context.Service<
       readonly name: string
       readonly project: string | undefined
       readonly tail: number
+      readonly contains: string | undefined
+      readonly since: string | undefined
     }) => Stream.Stream<LogLineView, CommandError>
     /** One message to the agents' door; the answer's body comes as it is made. */
     readonly toAgentsDoor: (
@@ -131,9 +133,9 @@ export const make = Effect.fn("Client.make")(function* (
         ),
         Effect.map(({ result }) => result)
       ),
-    follow: ({ name, project, tail }) =>
+    follow: ({ name, ...query }) =>
       HttpClientRequest.get(`${base}/api/v1/services/${encodeURIComponent(name)}/logs`).pipe(
-        HttpClientRequest.setUrlParams({ tail, follow: true, ...(project ? { project } : {}) }),
+        HttpClientRequest.setUrlParams({ ...query, follow: true }),
         send,
         Effect.flatMap((response) =>
           response.status === 200

@@ -20,6 +20,14 @@ export const logs = Command.make(
       Flag.withDescription("How many of the newest lines; default 100, at most 1000"),
       Flag.withDefault(100)
     ),
+    grep: Flag.String("grep").pipe(
+      Flag.withDescription("Only lines with this text, in any case"),
+      Flag.optional
+    ),
+    since: Flag.String("since").pipe(
+      Flag.withDescription("Only lines from then on: ISO 8601, or how long ago, e.g. 15m"),
+      Flag.optional
+    ),
     build: Flag.Boolean("build").pipe(
       Flag.withDescription("The newest build instead of the running program"),
       Flag.withDefault(false)
@@ -29,12 +37,17 @@ export const logs = Command.make(
       Flag.optional
     )
   },
-  Effect.fn(function* ({ service, follow, tail, build, project }) {
+  Effect.fn(function* ({ service, follow, tail, grep, since, build, project }) {
     const client = yield* Client
-    const ref = { name: service, project: Option.getOrUndefined(project) }
-    if (follow && !build) return yield* followLines(client.follow({ ...ref, tail }))
+    const wanted = {
+      name: service,
+      project: Option.getOrUndefined(project),
+      contains: Option.getOrUndefined(grep),
+      since: Option.getOrUndefined(since)
+    }
+    if (follow && !build) return yield* followLines(client.follow({ ...wanted, tail }))
     const page = yield* client.call(Calls.getLogs, {
-      ...ref,
+      ...wanted,
       source: build ? "build" : "runtime",
       tail_lines: tail
     })
@@ -44,6 +57,10 @@ export const logs = Command.make(
   Command.withDescription("Read what a service's program or its build printed"),
   Command.withExamples([
     { command: "deploy-mcp logs my-saas -f", description: "Watch the running program" },
+    {
+      command: "deploy-mcp logs my-saas --grep timeout --since 15m",
+      description: "What mentions a timeout in the last quarter of an hour"
+    },
     { command: "deploy-mcp logs my-saas --build", description: "Read the newest build" }
   ])
 )

@@ -146,6 +146,7 @@ export const startDouble = async (world: string) => {
       )
     }
     if (url.pathname.endsWith("/logs")) {
+      state.calls.push({ tool: "logs", input: Object.fromEntries(url.searchParams) })
       const line = (text: string) =>
         `${JSON.stringify({ seq: 1, at: "2026-01-01T00:00:00Z", stream: "stdout", text })}\n`
       response.write(line("first"))

@@ -4,7 +4,7 @@ import type { LogLineView } from "@deploy-mcp/domain/commands/Views"
 import { Deploy } from "@deploy-mcp/domain/Deploy"
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import type { LogLine } from "@deploy-mcp/domain/model/LogLine"
+import { finder, type LogLine, type LogSearch } from "@deploy-mcp/domain/model/LogLine"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import { DeploymentLog } from "../DeploymentLog.ts"
@@ -27,7 +27,8 @@ export class ServiceLogs extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<LogLineView>>
     readonly follow: (
       service: Effect.Effect<ServiceRow, CommandError, Principal>,
-      tail: number
+      tail: number,
+      search: LogSearch
     ) => Stream.Stream<LogLine, CommandError, Principal>
   }
 >()("@deploy-mcp/runtime/ServiceLogs") {
@@ -38,8 +39,13 @@ export class ServiceLogs extends Context.Service<
       const log = yield* DeploymentLog
       const deployments = yield* DeploymentStore
 
-      const runtime = (service: ServiceRow, after: number | null, tail: number) =>
-        deploy.logs({ stage: service.stageId, after, tail, follow: false }).pipe(
+      const runtime = (
+        { stageId: stage }: ServiceRow,
+        after: number | null,
+        tail: number,
+        search: LogSearch = {}
+      ) =>
+        deploy.logs({ ...search, stage, after, tail, follow: false }).pipe(
           Stream.runCollect,
           Effect.timeoutOrElse({
             duration: "5 seconds",
@@ -63,10 +69,11 @@ export class ServiceLogs extends Context.Service<
       return {
         page: Effect.fnUntraced(function* (service, query) {
           const after = query.after ?? null
+          const search = searchOf(query)
           const all =
             query.source === "runtime"
-              ? yield* runtime(service, after, query.tail)
-              : yield* build(service, query.deployment)
+              ? yield* runtime(service, after, query.tail, search)
+              : (yield* build(service, query.deployment)).filter(finder(search))
           const fresh = after === null ? all : all.filter((line) => line.seq > after)
           const lines = after === null ? fresh.slice(-query.tail) : fresh.slice(0, query.tail)
           return {
@@ -87,11 +94,11 @@ export class ServiceLogs extends Context.Service<
                 Effect.orElseSucceed(() => []),
                 Effect.map((all) => newest(all, lines))
               ),
-        follow: (service, tail) =>
+        follow: (service, tail, search) =>
           Stream.unwrap(
-            Effect.map(service, (row) =>
+            Effect.map(service, ({ stageId: stage }) =>
               deploy
-                .logs({ stage: row.stageId, after: null, tail, follow: true })
+                .logs({ ...search, stage, after: null, tail, follow: true })
                 .pipe(
                   Stream.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
                 )
@@ -101,6 +108,12 @@ export class ServiceLogs extends Context.Service<
     })
   )
 }
+
+/** What a query looks for, without the rest of it. */
+export const searchOf = ({ contains, since }: LogSearch): LogSearch => ({
+  ...(contains === undefined ? {} : { contains }),
+  ...(since === undefined ? {} : { since })
+})
 
 const newest = (lines: ReadonlyArray<LogLine>, count: number): ReadonlyArray<LogLineView> =>
   (count === 0 ? [] : lines.slice(-count)).map(({ at, stream, text }) => ({

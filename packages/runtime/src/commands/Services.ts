@@ -24,7 +24,7 @@ import { limitsNote } from "./Isolation.ts"
 import { iso, Present } from "./Present.ts"
 import { restoreService } from "./RestoreService.ts"
 import { rollbackService } from "./RollbackService.ts"
-import { ServiceLogs } from "./ServiceLogs.ts"
+import { ServiceLogs, searchOf } from "./ServiceLogs.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { updateService } from "./UpdateService.ts"
 
@@ -226,7 +226,8 @@ const make = Effect.gen(function* () {
           yield* requireScope("services:read")
           return yield* lookup.service(input)
         }),
-        input.tail
+        input.tail,
+        searchOf(input)
       )
   })
 })

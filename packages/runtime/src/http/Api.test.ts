@@ -103,6 +103,16 @@ describe("logs over HTTP", () => {
     )
   })
 
+  it("are searched, by text that may look like a number", async () => {
+    const found = async (query: string) => (await logs(`web/logs?${query}`)).text()
+    assert.match(await found("contains=LINE%201"), /^\{.*"text":"line 1"\}\n$/u)
+    assert.match(await found("contains=1"), /^\{.*"text":"line 1"\}\n$/u)
+    assert.match(await found("since=2026-01-01T00:00:00.001Z"), /^\{.*"text":"line 1"\}\n$/u)
+    const wrong = await logs("web/logs?since=lunch")
+    assert.strictEqual(wrong.status, 400)
+    assert.include(await wrong.text(), "15m")
+  })
+
   it("follow until the reader leaves", async () => {
     const abort = new AbortController()
     const { waiting, interrupted } = doors.seen

@@ -16,6 +16,7 @@ import { refusalHeaders, statusOf } from "@deploy-mcp/mcp/Refusal"
 import { type Commands, callTool, maskDefect, type Toolset } from "@deploy-mcp/mcp/Tool"
 import * as Fields from "@deploy-mcp/mcp/tools/Fields"
 import { lineView } from "@deploy-mcp/mcp/tools/Logs"
+import * as Search from "@deploy-mcp/mcp/tools/Search"
 import { ByteSize, Cause, Effect, Option, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
@@ -113,6 +114,8 @@ const decodeQuery = decodeArguments(
   Schema.Struct({
     name: Fields.name,
     project: Fields.project,
+    contains: Search.contains,
+    since: Search.since,
     tail: Schema.optionalKey(Fields.count(0, 10_000)),
     follow: Schema.optionalKey(Schema.Boolean)
   })
@@ -123,14 +126,23 @@ const streamLogs = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const { name } = yield* HttpRouter.params
   const query = new URL(request.url, "http://localhost").searchParams
-  const given = Object.fromEntries([...query].map(([key, text]) => [key, plain(text)]))
-  const { tail = 100, follow = false, ...service } = yield* decodeQuery({ ...given, name })
+  const given = Object.fromEntries(
+    [...query].map(([key, text]) => [key, typed.has(key) ? plain(text) : text])
+  )
+  const {
+    tail = 100,
+    follow = false,
+    contains,
+    since,
+    ...service
+  } = yield* decodeQuery({ ...given, name })
+  const wanted = { ...service, ...(yield* Search.searchOf({ contains, since })) }
   const services = yield* Services
   // Asked first, so that a wrong name is a status and not a line.
-  const page = yield* services.logs({ ...service, source: "runtime", tail: Math.max(tail, 1) })
+  const page = yield* services.logs({ ...wanted, source: "runtime", tail: Math.max(tail, 1) })
   const principal = yield* Principal
   const lines = follow
-    ? services.follow({ ...service, tail }).pipe(Stream.provideService(Principal, principal))
+    ? services.follow({ ...wanted, tail }).pipe(Stream.provideService(Principal, principal))
     : Stream.fromIterable(page.lines.slice(page.lines.length - tail))
   return HttpServerResponse.stream(
     lines.pipe(
@@ -146,7 +158,9 @@ const streamLogs = Effect.gen(function* () {
   )
 })
 
-/** Query values are text; numbers and booleans are meant as such. */
+/** Query values are text; the numbers and booleans among them are meant as such. */
+const typed = new Set(["tail", "follow"])
+
 const plain = (text: string): string | number | boolean =>
   text === "true" || text === "false"
     ? text === "true"

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Deploy, type Observation } from "@deploy-mcp/domain/Deploy"
 import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
+import { finder } from "@deploy-mcp/domain/model/LogLine"
 import type { ReleaseSpec, ReleaseState, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { generateNodeKey } from "@deploy-mcp/domain/node/SealedBox"
 import { Context, Effect, Layer, Queue, Stream } from "effect"
@@ -99,7 +100,12 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
         }),
       ensure: (spec) => Effect.sync(() => put(spec)),
       remove: (stage, generation) => Effect.sync(() => remove(stage, generation)),
-      logs: () => Stream.empty
+      logs: ({ stage, ...search }) =>
+        Stream.fromIterable(world.stages.get(stage)?.releases ?? []).pipe(
+          Stream.filter(({ release }) => world.running.get(release) === "failed"),
+          Stream.map(({ release }) => ({ ...lastWords, release })),
+          Stream.filter(finder(search))
+        )
     })
   })
 )
@@ -107,6 +113,9 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
 export const layer: Layer.Layer<Deploy | NodeWorld> = provider.pipe(
   Layer.provideMerge(NodeWorld.layer)
 )
+
+/** What each release printed that failed. */
+const lastWords = { seq: 1, at: 0, stream: "stderr", text: "boom" } as const
 
 const releaseIs = (stage: StageId, release: ReleaseId, state: ReleaseState): Observation => ({
   type: "release",
@@ -117,7 +126,7 @@ const releaseIs = (stage: StageId, release: ReleaseId, state: ReleaseState): Obs
   port: null,
   failure:
     state === "failed"
-      ? { code: "exited", cause: "The process ended.", evidence: ["boom"], port: null }
+      ? { code: "exited", cause: "The process ended.", evidence: [lastWords.text], port: null }
       : null
 })
 
