@@ -2,7 +2,6 @@
  * Tells a node what rows want and keeps what the node observes. Derives, never decides: a stage's
  * spec is read from rows in one transaction, and the generation in it is the fence.
  */
-import { Deploy } from "@deploy-mcp/domain/Deploy"
 import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
 import type {
   EdgeHello,
@@ -14,6 +13,7 @@ import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Context, Effect, Layer, PubSub, Redacted, Semaphore, Stream } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { Deploys } from "./Instances.ts"
 import { Platform } from "./Platform.ts"
 import { type ReleaseRow, ReleaseStore } from "./store/ReleaseStore.ts"
 import { ServiceStore, variableContext } from "./store/ServiceStore.ts"
@@ -43,7 +43,8 @@ export class Publisher extends Context.Service<
 
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const deploy = yield* Deploy
+  const deploys = yield* Deploys
+  const deploy = deploys.get(deploys.default)
   const vault = yield* Vault
   const releases = yield* ReleaseStore
   const services = yield* ServiceStore
@@ -137,7 +138,7 @@ const make = Effect.gen(function* () {
     return Effect.forkChild(snapshot(hello))
   }
 
-  const epoch = yield* releases.openEpoch("local")
+  const epoch = yield* releases.openEpoch(deploys.default)
   yield* deploy.attach(epoch).pipe(
     Stream.runForEach((observed) =>
       Effect.gen(function* () {

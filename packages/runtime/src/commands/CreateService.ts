@@ -15,6 +15,7 @@ import {
 import { Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Builds, Deploys } from "../Instances.ts"
 import { Platform, urlOf } from "../Platform.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
@@ -39,6 +40,8 @@ export const createService = Effect.gen(function* () {
   const present = yield* Present
   const seal = yield* sealing
   const ids = yield* Ids
+  const builds = yield* Builds
+  const deploys = yield* Deploys
 
   const create = Effect.fn("Services.create")(function* (input: CreateService) {
     yield* requireScope("services:deploy")
@@ -79,8 +82,8 @@ export const createService = Effect.gen(function* () {
             branch: source.branch,
             settings,
             label,
-            buildInstance: "process",
-            deployInstance: "process"
+            buildInstance: builds.default,
+            deployInstance: deploys.default
           })
           yield* seal.put(stage, variables)
           if (source.commit !== null) {

@@ -4,12 +4,13 @@ import { createHash } from "node:crypto"
 import { planned } from "@deploy-mcp/domain/commands/Plan"
 import type { DeployFiles } from "@deploy-mcp/domain/commands/Services"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import { type CommitFile, Git } from "@deploy-mcp/domain/Git"
+import type { CommitFile } from "@deploy-mcp/domain/Git"
 import { CommitSha, defaultBranch, RepositoryRef } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
@@ -28,7 +29,7 @@ const maxFiles = 10_000
 export const deployFiles = Effect.gen(function* () {
   const sql = yield* SqlClient
   const platform = yield* Platform
-  const git = yield* Git
+  const gits = yield* Gits
   const services = yield* ServiceStore
   const repositories = yield* RepositoryStore
   const idempotency = yield* IdempotencyStore
@@ -61,7 +62,7 @@ export const deployFiles = Effect.gen(function* () {
           current: lookup.current(input)
         },
         Effect.gen(function* () {
-          const added = yield* repositories.add(principal.owner, identity, "")
+          const added = yield* repositories.add(principal.owner, identity, "", gits.default)
           yield* planned(
             ...(added ? [`creates the repository ${repositoryPath(identity)}`] : []),
             `commits ${files.length} files as the whole content of '${branch}'`,
@@ -69,7 +70,8 @@ export const deployFiles = Effect.gen(function* () {
             "deploys the commit"
           )
           const row = yield* repositories.find(principal.owner, identity)
-          const { id } = Option.getOrThrow(row)
+          const { id, gitInstance } = Option.getOrThrow(row)
+          const git = gits.get(gitInstance)
           yield* orRefused(git.ensureRepository(id))
           return yield* orRefused(
             git.commit(id, branch, files, input.message ?? "Files deployed by an agent")

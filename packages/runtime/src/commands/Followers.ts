@@ -1,9 +1,9 @@
 /** Deploys what follows a branch, whoever moved it. */
-import { Git } from "@deploy-mcp/domain/Git"
 import type { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Gits } from "../Instances.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import type { RepositoryRow } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
@@ -13,7 +13,7 @@ export const followers = Effect.gen(function* () {
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const events = yield* DeploymentEvents
-  const git = yield* Git
+  const gits = yield* Gits
 
   const deployHead = Effect.fnUntraced(function* (service: ServiceRow, commit: CommitSha) {
     const { id } = yield* deployments
@@ -36,7 +36,10 @@ export const followers = Effect.gen(function* () {
     repository: RepositoryRow,
     branch: BranchName
   ) {
-    const commit = yield* git.head(repository.id, branch).pipe(Effect.orElseSucceed(() => null))
+    const commit = yield* gits
+      .get(repository.gitInstance)
+      .head(repository.id, branch)
+      .pipe(Effect.orElseSucceed(() => null))
     if (commit === null) return []
     const identity = {
       host: repository.host,

@@ -2,12 +2,13 @@
 import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
+import type { RefUpdate } from "@deploy-mcp/domain/Git"
 import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
+import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
@@ -28,7 +29,7 @@ const make = Effect.gen(function* () {
   const deployments = yield* DeploymentStore
   const events = yield* DeploymentEvents
   const present = yield* Present
-  const git = yield* Git
+  const gits = yield* Gits
   const { deployFollowers, deployHead } = yield* followers
 
   /** A repository token opens its one repository, an API key those of its owner. */
@@ -49,7 +50,7 @@ const make = Effect.gen(function* () {
       const row = yield* repositories.find(principal.owner, identity)
       if (Option.isNone(row)) return yield* invisible
       yield* allow(scopeAllows(principal, access), access)
-      return { repository: row.value.id }
+      return { repository: row.value.id, gitInstance: row.value.gitInstance }
     }
     const known = yield* repositories.tokenByHash(hashToken(Redacted.value(token)))
     const now = yield* Clock.currentTimeMillis
@@ -61,7 +62,7 @@ const make = Effect.gen(function* () {
     const row = yield* repositories.byToken(known.value.repositoryId, identity)
     if (Option.isNone(row)) return yield* invisible
     yield* allow(access === "read" || known.value.access === "write", access)
-    return { repository: row.value.id }
+    return { repository: row.value.id, gitInstance: row.value.gitInstance }
   })
 
   const allow = (allowed: boolean, access: string) =>
@@ -93,7 +94,8 @@ const make = Effect.gen(function* () {
     for (const service of yield* services.all) {
       const repository = yield* repositories.find(service.ownerId, repositoryOf(service))
       if (Option.isNone(repository)) continue
-      const head = yield* git
+      const head = yield* gits
+        .get(repository.value.gitInstance)
         .head(repository.value.id, service.branch)
         .pipe(Effect.orElseSucceed(() => null))
       const newest = yield* deployments.newest(service.stageId)

@@ -4,12 +4,13 @@ import { planned } from "@deploy-mcp/domain/commands/Plan"
 import { type GitTokenView, Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { type CommandError, CommandError as Refused, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import { Git, type GitError } from "@deploy-mcp/domain/Git"
+import type { GitError } from "@deploy-mcp/domain/Git"
 import { Ids } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { Gits } from "../Instances.ts"
 import { controlUrl, Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
@@ -56,7 +57,7 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const platform = yield* Platform
     const store = yield* RepositoryStore
-    const git = yield* Git
+    const gits = yield* Gits
     const ids = yield* Ids
     const sql = yield* SqlClient
     const services = yield* ServiceStore
@@ -79,7 +80,12 @@ export const layer = Layer.effect(
                 request: [identity, description ?? ""]
               },
               Effect.gen(function* () {
-                const added = yield* store.add(principal.owner, identity, description ?? "")
+                const added = yield* store.add(
+                  principal.owner,
+                  identity,
+                  description ?? "",
+                  gits.default
+                )
                 yield* planned(
                   added
                     ? `creates the repository ${repositoryPath(identity)}`
@@ -92,7 +98,8 @@ export const layer = Layer.effect(
           const created = subject !== "" && !repeated
           const row = yield* store.find(principal.owner, identity)
           if (Option.isSome(row)) {
-            yield* orRefused(git.ensureRepository(row.value.id))
+            const { id, gitInstance } = row.value
+            yield* orRefused(gits.get(gitInstance).ensureRepository(id))
           }
           return {
             repo: repositoryPath(identity),
@@ -139,9 +146,10 @@ export const layer = Layer.effect(
                 yield* refuseWhileFollowed(yield* services.ofRepository(owner, identity), identity)
                 yield* planned(`removes ${repositoryPath(identity)} with all its commits, for good`)
                 // git first: a crash in between leaves a row, and the same call again ends it.
-                yield* orRefused(git.removeRepository(row.value.id))
-                yield* store.remove(owner, row.value.id)
-                return row.value.id
+                const { id, gitInstance } = row.value
+                yield* orRefused(gits.get(gitInstance).removeRepository(id))
+                yield* store.remove(owner, id)
+                return id
               })
             )
             .pipe(sql.withTransaction, orDieSql)

@@ -1,13 +1,13 @@
 /** Build logs from control's own files, runtime logs from the node. */
 import type { LogPage, LogQuery } from "@deploy-mcp/domain/commands/Services"
 import type { LogLineView } from "@deploy-mcp/domain/commands/Views"
-import { Deploy } from "@deploy-mcp/domain/Deploy"
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
 import { finder, type LogLine, type LogSearch } from "@deploy-mcp/domain/model/LogLine"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import { DeploymentLog } from "../DeploymentLog.ts"
+import { Deploys } from "../Instances.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import type { ServiceRow } from "../store/ServiceStore.ts"
 import { iso } from "./Present.ts"
@@ -35,24 +35,27 @@ export class ServiceLogs extends Context.Service<
   static readonly layer = Layer.effect(
     ServiceLogs,
     Effect.gen(function* () {
-      const deploy = yield* Deploy
+      const deploys = yield* Deploys
       const log = yield* DeploymentLog
       const deployments = yield* DeploymentStore
 
       const runtime = (
-        { stageId: stage }: ServiceRow,
+        { stageId: stage, deployInstance }: ServiceRow,
         after: number | null,
         tail: number,
         search: LogSearch = {}
       ) =>
-        deploy.logs({ ...search, stage, after, tail, follow: false }).pipe(
-          Stream.runCollect,
-          Effect.timeoutOrElse({
-            duration: "5 seconds",
-            orElse: () => Effect.succeed([])
-          }),
-          Effect.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
-        )
+        deploys
+          .get(deployInstance)
+          .logs({ ...search, stage, after, tail, follow: false })
+          .pipe(
+            Stream.runCollect,
+            Effect.timeoutOrElse({
+              duration: "5 seconds",
+              orElse: () => Effect.succeed([])
+            }),
+            Effect.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
+          )
 
       const build = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
         const deployment =
@@ -96,8 +99,9 @@ export class ServiceLogs extends Context.Service<
               ),
         follow: (service, tail, search) =>
           Stream.unwrap(
-            Effect.map(service, ({ stageId: stage }) =>
-              deploy
+            Effect.map(service, ({ stageId: stage, deployInstance }) =>
+              deploys
+                .get(deployInstance)
                 .logs({ ...search, stage, after: null, tail, follow: true })
                 .pipe(
                   Stream.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))

@@ -1,7 +1,6 @@
 /** From names to rows, always within what the principal's key may see. */
 import type { ServiceRef } from "@deploy-mcp/domain/commands/Services"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
-import { Git } from "@deploy-mcp/domain/Git"
 import type { ProjectId } from "@deploy-mcp/domain/model/Ids"
 import {
   type BranchName,
@@ -13,6 +12,7 @@ import {
 import { Principal } from "@deploy-mcp/domain/model/Principal"
 import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Context, Effect, Layer, Option, type Schema } from "effect"
+import { Gits } from "../Instances.ts"
 import { AccountStore } from "../store/AccountStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
@@ -46,7 +46,7 @@ export class ServiceLookup extends Context.Service<
       const accounts = yield* AccountStore
       const services = yield* ServiceStore
       const repositories = yield* RepositoryStore
-      const git = yield* Git
+      const gits = yield* Gits
 
       const project = Effect.fnUntraced(function* (name: ProjectName | undefined) {
         const principal = yield* Principal
@@ -95,7 +95,8 @@ export class ServiceLookup extends Context.Service<
           const fallback = wanted ?? defaultBranch
           const row = yield* repositories.find(principal.owner, repository)
           if (Option.isNone(row)) return { branch: fallback, commit: null }
-          const { id } = row.value
+          const { id, gitInstance } = row.value
+          const git = gits.get(gitInstance)
           const commit = yield* git.head(id, fallback).pipe(Effect.orElseSucceed(() => null))
           if (commit !== null || wanted !== undefined) return { branch: fallback, commit }
           // Only this starts a git.
@@ -110,7 +111,8 @@ export class ServiceLookup extends Context.Service<
           if (Option.isNone(row)) {
             return yield* refuse("repository_missing", `There is no repository '${path}'.`)
           }
-          const { id } = row.value
+          const { id, gitInstance } = row.value
+          const git = gits.get(gitInstance)
           const commit = yield* git.head(id, branch).pipe(Effect.orElseSucceed(() => null))
           if (commit !== null) return commit
           const there = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))

@@ -1,7 +1,4 @@
 /** What every composition shares: stores, engine, workflows and commands over some providers. */
-import type { Build } from "@deploy-mcp/domain/Build"
-import type { Deploy } from "@deploy-mcp/domain/Deploy"
-import type { Git } from "@deploy-mcp/domain/Git"
 import type { Vault } from "@deploy-mcp/domain/Vault"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Layer } from "effect"
@@ -19,6 +16,7 @@ import * as Services from "../commands/Services.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import * as Ids from "../Ids.ts"
+import type { Builds, Deploys, Gits } from "../Instances.ts"
 import type { Platform } from "../Platform.ts"
 import * as Publisher from "../Publisher.ts"
 import { AccountStore } from "../store/AccountStore.ts"
@@ -74,7 +72,7 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
 
 /** `steps` and `runner` may be replaced by a test that wants to be between them, or several. */
 export const core = <Extra, E, R>(
-  world: Layer.Layer<Extra | Platform | SqlClient | Git | Build | Deploy | Vault, E, R>,
+  world: Layer.Layer<Extra | Platform | SqlClient | Gits | Builds | Deploys | Vault, E, R>,
   steps: typeof DeploySteps.layer = DeploySteps.layer,
   runner: typeof aloneRunner = aloneRunner
 ) =>

@@ -14,6 +14,7 @@ import * as GitPush from "../http/GitPush.ts"
 import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
+import * as Instances from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import * as Database from "../store/Database.ts"
 import * as HomeLock from "../store/HomeLock.ts"
@@ -38,9 +39,9 @@ export const embedded = ({ platform, databaseUrl, edge, version }: EmbeddedOptio
     )
 
   const providers = Layer.mergeAll(
-    provide(git[0], "git"),
-    provide(build[0], "build"),
-    provide(deploy[0], "."),
+    Instances.singles.pipe(
+      Layer.provide([provide(git[0], "git"), provide(build[0], "build"), provide(deploy[0], ".")])
+    ),
     provide(vault[0], ".")
   )
   // The locks are under all else: nothing that another process holds may be touched.

@@ -6,6 +6,7 @@ import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
 import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
 import { Effect, Layer, Redacted } from "effect"
+import * as Instances from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import * as Postgres from "../store/Postgres.ts"
 import * as Sqlite from "../store/Sqlite.ts"
@@ -58,7 +59,7 @@ export const testing = (
   )
   const world = Layer.mergeAll(
     platform,
-    doubles,
+    Instances.singles.pipe(Layer.provideMerge(doubles)),
     vault,
     databaseUrl === undefined
       ? Sqlite.layer(join(home, "deploy-mcp.db"))

@@ -18,7 +18,10 @@ export class GitAccess extends Context.Service<
       repo: string,
       token: Redacted.Redacted<string> | null,
       access: "read" | "write"
-    ) => Effect.Effect<{ readonly repository: RepositoryId }, CommandError>
+    ) => Effect.Effect<
+      { readonly repository: RepositoryId; readonly gitInstance: string },
+      CommandError
+    >
     /** Called once after a push has moved branches; its lines are shown while the push waits. */
     readonly pushed: (
       repository: RepositoryId,

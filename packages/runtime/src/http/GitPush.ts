@@ -4,17 +4,21 @@
  */
 import { type Failure, type FailureCode, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf, Unavailable } from "@deploy-mcp/domain/Fault"
-import { Git, GitError } from "@deploy-mcp/domain/Git"
+import { GitError } from "@deploy-mcp/domain/Git"
 import { Effect, Redacted, Stream } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Gits } from "../Instances.ts"
 import { GitAccess } from "./GitAccess.ts"
 
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const access = yield* GitAccess
-    const git = yield* Git
+    const gits = yield* Gits
     yield* router.add("*", "/git/*", (request) =>
-      serve(request).pipe(Effect.provideService(GitAccess, access), Effect.provideService(Git, git))
+      serve(request).pipe(
+        Effect.provideService(GitAccess, access),
+        Effect.provideService(Gits, gits)
+      )
     )
   })
 )
@@ -24,13 +28,13 @@ const serve = Effect.fn("GitPush.serve")(
     const asked = yield* decode(request.url)
     if (request.method !== asked.method) return notAllowed(asked.method)
     const access = yield* GitAccess
-    const { repository } = yield* access.authorize(
+    const { repository, gitInstance } = yield* access.authorize(
       asked.owner,
       asked.repo,
       tokenOf(request.headers.authorization),
       asked.access
     )
-    const reply = yield* (yield* Git).exchange({
+    const reply = yield* (yield* Gits).get(gitInstance).exchange({
       repository,
       access: asked.access,
       method: asked.method,

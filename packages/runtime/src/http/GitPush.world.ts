@@ -13,6 +13,7 @@ import { GitEmbedded } from "@deploy-mcp/providers/git/embedded/GitEmbedded"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ConfigProvider, Context, Effect, Layer, Redacted, Schedule, Stream } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
+import * as Instances from "../Instances.ts"
 import { GitAccess } from "./GitAccess.ts"
 import * as GitPush from "./GitPush.ts"
 
@@ -44,7 +45,7 @@ export function world(settings: Record<string, unknown>) {
       }
       return access === "write" && grant.access === "read"
         ? Effect.fail(refuse("forbidden", "This token can only read."))
-        : Effect.succeed({ repository: grant.repository })
+        : Effect.succeed({ repository: grant.repository, gitInstance: "internal" })
     },
     pushed: (repository, updates) => progress.get(repository)?.(updates) ?? Stream.empty
   })
@@ -67,6 +68,7 @@ export function world(settings: Record<string, unknown>) {
     disableListenLog: true
   }).pipe(
     Layer.provide(Access),
+    Layer.provide(Instances.single(Instances.Gits, Git, "internal")),
     Layer.provideMerge(Provided),
     Layer.provideMerge(
       NodeHttpServer.layer(() => createServer(), {

@@ -6,6 +6,7 @@ import repositories from "./migrations/0002_repositories.ts"
 import services from "./migrations/0003_services.ts"
 import deployments from "./migrations/0004_deployments.ts"
 import undo from "./migrations/0005_undo.ts"
+import instances from "./migrations/0006_instances.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -15,7 +16,8 @@ export const run = Migrator.make({})({
     "0002_repositories": repositories,
     "0003_services": services,
     "0004_deployments": deployments,
-    "0005_undo": undo
+    "0005_undo": undo,
+    "0006_instances": instances
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -47,6 +47,8 @@ export const StageRow = Schema.Struct({
   name: Schema.String,
   generation: Schema.Int,
   liveReleaseId: Schema.NullOr(ReleaseId),
+  buildInstance: Schema.String,
+  deployInstance: Schema.String,
   trashedAt: Schema.NullOr(Schema.Int)
 })
 
@@ -61,7 +63,8 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
         Rows.write(sql`UPDATE stages SET generation = generation + 1 WHERE id = ${stage}`)
 
       const selectStages = sql`SELECT stages.id, stages.owner_id, owners.tenant, services.name,
-          stages.generation, stages.live_release_id, services.trashed_at
+          stages.generation, stages.live_release_id, services.build_instance,
+          services.deploy_instance, services.trashed_at
         FROM stages JOIN services ON services.id = stages.service_id JOIN owners ON owners.id = stages.owner_id`
 
       return {

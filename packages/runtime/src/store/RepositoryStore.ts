@@ -11,7 +11,8 @@ export const RepositoryRow = Schema.Struct({
   host: Schema.String,
   ownerName: Schema.String,
   name: Schema.String,
-  description: Schema.String
+  description: Schema.String,
+  gitInstance: Schema.String
 })
 export type RepositoryRow = typeof RepositoryRow.Type
 
@@ -32,7 +33,8 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
         add: Effect.fnUntraced(function* (
           owner: OwnerId,
           identity: RepositoryIdentity,
-          description: string
+          description: string,
+          gitInstance: string
         ) {
           const row = {
             id: yield* ids.next("rep"),
@@ -41,6 +43,7 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
             owner_name: identity.owner,
             name: identity.name,
             description,
+            git_instance: gitInstance,
             created_at: yield* Clock.currentTimeMillis
           }
           return yield* Rows.touched(sql`INSERT INTO repositories ${sql.insert(row)}

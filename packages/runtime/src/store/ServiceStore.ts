@@ -31,7 +31,9 @@ export const ServiceRow = Schema.Struct({
   repoName: Schema.String,
   branch: BranchName,
   settings: Schema.fromJsonString(ServiceSettings),
-  settingsRevision: Schema.Int
+  settingsRevision: Schema.Int,
+  buildInstance: Schema.String,
+  deployInstance: Schema.String
 })
 export type ServiceRow = typeof ServiceRow.Type
 

@@ -3,9 +3,7 @@
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Build } from "@deploy-mcp/domain/Build"
 import { Failure } from "@deploy-mcp/domain/Failure"
-import { Git } from "@deploy-mcp/domain/Git"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
 import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
@@ -16,6 +14,7 @@ import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { reachable } from "../commands/RollbackService.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
+import { Builds, Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
@@ -76,8 +75,8 @@ const make = Effect.gen(function* () {
   const events = yield* DeploymentEvents
   const log = yield* DeploymentLog
   const vault = yield* Vault
-  const git = yield* Git
-  const build = yield* Build
+  const gits = yield* Gits
+  const builds = yield* Builds
 
   const plans = new Map<string, BuildPlan>()
 
@@ -116,18 +115,26 @@ const make = Effect.gen(function* () {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
       mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o700 })
     })
-    yield* orFailed(git.checkout(repository.value.id, deployment.commitSha, directory))
+    const { id, gitInstance } = repository.value
+    yield* orFailed(gits.get(gitInstance).checkout(id, deployment.commitSha, directory))
     yield* Effect.sync(() => writeFileSync(wholeMarker(deployment.id), ""))
     return directory
   })
 
   /** A commit that is deployed again with these settings is not even checked out. */
   const planOf = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
-    const name = JSON.stringify([deployment.ownerId, deployment.commitSha, service.settings])
+    const name = JSON.stringify([
+      service.buildInstance,
+      deployment.ownerId,
+      deployment.commitSha,
+      service.settings
+    ])
     const known = plans.get(name)
     if (known !== undefined) return known
     const directory = yield* checkOut(deployment, service)
-    const plan = yield* orFailed(build.plan(directory, service.settings))
+    const plan = yield* orFailed(
+      builds.get(service.buildInstance).plan(directory, service.settings)
+    )
     if (plans.size >= plansKept) plans.clear()
     plans.set(name, plan)
     return plan
@@ -161,6 +168,7 @@ const make = Effect.gen(function* () {
     const plan = yield* planOf(deployment, service)
     const { fingerprints } = yield* buildVariables(service)
     const inputs = [
+      service.buildInstance,
       deployment.ownerId,
       deployment.commitSha,
       service.settings.root_directory ?? ".",
@@ -173,6 +181,7 @@ const make = Effect.gen(function* () {
 
   const buildArtifact = Effect.fnUntraced(function* (id: DeploymentId, { key, plan }: Planned) {
     const { deployment, service } = yield* enter(id, "build")
+    const build = builds.get(service.buildInstance)
     if (!(yield* deployments.claimArtifact(id, key))) {
       return yield* ended
     }
@@ -218,7 +227,7 @@ const make = Effect.gen(function* () {
 
   const recordRelease = Effect.fnUntraced(function* (id: DeploymentId, key: ArtifactKey) {
     const { deployment, service } = yield* enter(id, "start")
-    const artifact = yield* orFailed(build.find(key))
+    const artifact = yield* orFailed(builds.get(service.buildInstance).find(key))
     if (artifact === null) {
       return yield* failed("internal", "The build's output is gone; deploy again.")
     }

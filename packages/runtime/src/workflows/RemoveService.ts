@@ -1,13 +1,14 @@
 /** After a service went to the trash: its node forgets it at once, its rows go when the retention is over. */
-import { Build } from "@deploy-mcp/domain/Build"
 import { StageId } from "@deploy-mcp/domain/model/Ids"
 import { Effect, Schedule, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
 import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
 import { DeploymentLog } from "../DeploymentLog.ts"
+import { Builds } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
+import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 
 /** A restore raises the stage's generation, and with it everything below lets go. */
@@ -50,9 +51,10 @@ const purge = (stage: StageId, generation: number) =>
     name: "purge",
     execute: Effect.gen(function* () {
       const trash = yield* TrashStore
-      const build = yield* Build
       const log = yield* DeploymentLog
       if (!(yield* trash.holds(stage, generation))) return
+      const { buildInstance } = yield* (yield* ReleaseStore).stage(stage)
+      const build = (yield* Builds).get(buildInstance)
       const { artifacts, deployments } = yield* trash.contents(stage)
       yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
       yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })

@@ -1,10 +1,10 @@
 /** After a route has moved: waits until the old release is gone and collects what nothing needs. */
-import { Build } from "@deploy-mcp/domain/Build"
 import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { Effect, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
 import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
+import { Builds } from "../Instances.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 
@@ -42,8 +42,9 @@ const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
     error: NotCollected,
     execute: Effect.gen(function* () {
       const releases = yield* ReleaseStore
-      const build = yield* Build
       const { stageId } = yield* (yield* DeploymentStore).byId(deployment)
+      const { buildInstance } = yield* releases.stage(stageId)
+      const build = (yield* Builds).get(buildInstance)
       const { collected, unused } = yield* releases.collectable(stageId, keptReleases)
       yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
       yield* releases.markCollected(collected)
