@@ -3,7 +3,7 @@
  * `git http-backend`, a static file, given bytes, and a write that is safe on disk. It prints its
  * port and serves the folder that it is given until its standard input ends.
  */
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { fsyncSync, openSync, readFileSync, writeSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { join } from "node:path"
@@ -31,6 +31,18 @@ const serve = async (request: IncomingMessage, response: ServerResponse) => {
   return response.end(given.bytes)
 }
 
+const programs = execFileSync("git", ["--exec-path"], { encoding: "utf8" }).trim()
+
+/** What every git host asks of git; housekeeping is no part of a push on either side. */
+const gitConfig = [
+  ["http.receivepack", "true"],
+  ["transfer.fsckObjects", "true"],
+  ["receive.autogc", "false"]
+].flatMap(([key = "", value = ""], index) => [
+  [`GIT_CONFIG_KEY_${index}`, key],
+  [`GIT_CONFIG_VALUE_${index}`, value]
+])
+
 /** The least that a git host does: it asks for a password, because a push wants a user. */
 const backend = (
   path: string,
@@ -42,12 +54,14 @@ const backend = (
     return response.writeHead(401, { "www-authenticate": 'Basic realm="floor"' }).end()
   }
   const { headers, method = "GET" } = request
-  const child = spawn("git", ["-c", "http.receivepack=true", "http-backend"], {
+  const child = spawn(join(programs, "git-http-backend"), [], {
     stdio: ["pipe", "pipe", "ignore"],
     env: {
       PATH: process.env.PATH,
       GIT_CONFIG_NOSYSTEM: "1",
       GIT_CONFIG_GLOBAL: "/dev/null",
+      GIT_CONFIG_COUNT: String(gitConfig.length / 2),
+      ...Object.fromEntries(gitConfig),
       GIT_PROJECT_ROOT: folder,
       GIT_HTTP_EXPORT_ALL: "1",
       PATH_INFO: path,

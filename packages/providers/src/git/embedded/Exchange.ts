@@ -1,11 +1,12 @@
 /**
- * One request of git's smart HTTP protocol, answered by the real `git http-backend`. Bytes stream
- * both ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with
+ * One request of git's smart HTTP protocol, answered by the real `git http-backend` but for the
+ * plainest first answers. Bytes stream both ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with
  * it every process and the stream of progress.
  */
 import type { Readable } from "node:stream"
 import type { GitExchange, GitReply, RefUpdate } from "@deploy-mcp/domain/Git"
 import { type Duration, Effect, Fiber, type Scope, Stream } from "effect"
+import type { Advertise } from "./Advertisement.ts"
 import * as Backend from "./Backend.ts"
 import { rejected, unavailable } from "./GitFault.ts"
 import { always, type GitHost, readText } from "./GitHost.ts"
@@ -26,12 +27,15 @@ interface Push {
 /** `lasting` outlives the exchange: it is where a push is finished whose pusher went away. */
 export const exchange = Effect.fn("Exchange.exchange")(function* (
   host: GitHost,
+  advertise: Advertise,
   limits: ExchangeLimits,
   lasting: Scope.Scope,
   request: GitExchange
 ) {
   const repository = host.repository(request.repository)
   yield* admit(request, repository)
+  const known = yield* advertise(request, repository)
+  if (known !== null) return known
   const push: Push = { report: () => "", told: false }
   // Registered first, so that it runs last: when the processes are gone and the refs stand still.
   yield* Effect.addFinalizer(() =>

@@ -2,6 +2,7 @@
 import { Git } from "@deploy-mcp/domain/Git"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer, Schedule } from "effect"
+import * as Advertisement from "./Advertisement.ts"
 import { checkout } from "./Checkout.ts"
 import { commitFiles } from "./CommitFiles.ts"
 import { exchange } from "./Exchange.ts"
@@ -35,6 +36,7 @@ const make = (settings: Config.Success<typeof config>) =>
       const lasting = yield* Effect.scope
       // A machine without git still starts; every call then says what is missing.
       const host = yield* Effect.exit(GitHost.open(directory, settings.path))
+      const advertise = yield* Effect.exit(Effect.flatMap(host, Advertisement.make))
       yield* Effect.flatMap(host, sweep).pipe(
         Effect.catch((error) => Effect.logWarning("Git repositories were not swept", error.reason)),
         Effect.repeat(Schedule.spaced("10 minutes")),
@@ -54,7 +56,9 @@ const make = (settings: Config.Success<typeof config>) =>
             commitFiles(host, settings, host.repository(id), branch, files, message)
           ),
         exchange: (request) =>
-          Effect.flatMap(host, (host) => exchange(host, settings, lasting, request))
+          Effect.flatMap(Effect.all([host, advertise]), ([host, advertise]) =>
+            exchange(host, advertise, settings, lasting, request)
+          )
       })
     })
   )
