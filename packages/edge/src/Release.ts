@@ -26,6 +26,7 @@ import type {
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
 import type { Variants } from "./Variants.ts"
+import { makeWorkers, noWorkers, type Workers } from "./Workers.ts"
 
 /** The way to a healthy process. A new one is made each time it becomes healthy. */
 export interface Upstream {
@@ -40,6 +41,8 @@ export interface Release {
   readonly everHealthy: boolean
   readonly files: StaticFiles | null
   readonly upstream: Upstream | null
+  /** Known once it was healthy. Whoever holds the route says when they run. */
+  readonly workers: Workers
   /** Counts a request or tunnel as being answered until the returned function is called. */
   readonly enter: (abort: () => void) => () => void
   /** Starts a failed process again, from the beginning. */
@@ -61,7 +64,12 @@ export interface ReleaseOptions {
   /** Start before others that wait: a route leads to it. */
   readonly urgent: boolean
   readonly onChange: () => void
-  readonly onLine: ProcessRequest["onLine"]
+  /** `process`: the name of a worker. */
+  readonly onLine: (
+    stream: "stdout" | "stderr" | "platform",
+    text: string,
+    process?: string
+  ) => void
 }
 
 export const startRelease = (options: ReleaseOptions): Release => {
@@ -72,6 +80,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let files: StaticFiles | null = null
   let upstream: Upstream | null = null
   let running: RunningProcess | null = null
+  let workers = noWorkers
   let retries = 0
   let phase: "serving" | "draining" | "stopping" | "stopped" = "serving"
   let onIdle: (() => void) | null = null
@@ -115,13 +124,16 @@ export const startRelease = (options: ReleaseOptions): Release => {
     if (phase === "stopping" || phase === "stopped") return
     const { promise: settled, resolve } = Promise.withResolvers<void>()
     const redact = redactor(Object.values(variables))
+    const onLine: ReleaseOptions["onLine"] = (stream, text, process) =>
+      options.onLine(stream, redact(text), process)
+    workers = makeWorkers({ tenant: stage.tenant, workload, variables, onLine }, processes)
     const request: ProcessRequest = {
       stage: stage.stage,
       release: spec.release,
       tenant: stage.tenant,
       workload,
       variables,
-      onLine: (stream, text) => options.onLine(stream, redact(text)),
+      onLine,
       onState: (next) => {
         if (next.state !== "starting") resolve()
         become({ ...next, failure: redactedFailure(next.failure, redact) })
@@ -170,6 +182,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
     get upstream() {
       return upstream
     },
+    get workers() {
+      return workers
+    },
     enter: (abort) => {
       answering.add(abort)
       return () => {
@@ -192,7 +207,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       onIdle = null
       if (phase !== "draining") return
       phase = "stopping"
-      await running?.stop(graceMs)
+      await Promise.all([running?.stop(graceMs), workers.stop(graceMs)])
       for (const abort of answering) abort()
       upstream?.agent.destroy()
       upstream = null

@@ -17,7 +17,8 @@ export interface RuntimeLog {
     stage: string,
     release: string,
     stream: StoredLine["stream"],
-    text: string
+    text: string,
+    process?: string
   ) => void
   /** Position of the newest line; 0: there is none. */
   readonly newest: (stage: string) => number
@@ -48,9 +49,9 @@ export const makeRuntimeLog = (options: RuntimeLogOptions): RuntimeLog => {
   }
   const kept = new Set(listFolder(options.folder))
   return {
-    append: (stage, release, stream, text) => {
+    append: (stage, release, stream, text, process) => {
       kept.add(stage)
-      open(stage).append(release, stream, text)
+      open(stage).append(release, stream, text, process)
     },
     newest: (stage) => (kept.has(stage) ? open(stage).newest() : 0),
     read: async (stage, after, limit) =>
@@ -72,7 +73,12 @@ export const makeRuntimeLog = (options: RuntimeLogOptions): RuntimeLog => {
 }
 
 interface StageLog {
-  readonly append: (release: string, stream: StoredLine["stream"], text: string) => void
+  readonly append: (
+    release: string,
+    stream: StoredLine["stream"],
+    text: string,
+    process?: string
+  ) => void
   readonly newest: () => number
   readonly read: (after: number, limit: number) => Promise<ReadonlyArray<StoredLine>>
   readonly onceMore: (after: number, callback: (more: boolean) => void) => () => void
@@ -138,11 +144,12 @@ const openStageLog = (
   }
 
   return {
-    append: (release, stream, text) => {
+    append: (release, stream, text, process) => {
       if (removed) return
       seq += 1
       const cut = text.length > maxLineLength ? `${text.slice(0, maxLineLength - 1)}…` : text
-      memory.push({ seq, at: Date.now(), stream, text: cut, release })
+      const named = process === undefined ? {} : { process }
+      memory.push({ seq, at: Date.now(), stream, text: cut, ...named, release })
       // The disk is slower than the process: lines that are not on their way are lost, as a gap shows.
       if (memory.length - written > maxPending) memory.splice(written + inWrite, 1_000)
       flushing ??= writeAll()

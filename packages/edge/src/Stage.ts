@@ -15,6 +15,7 @@ import { type Release, startRelease } from "./Release.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import type { Variants } from "./Variants.ts"
+import { makeShift, noWorkers } from "./Workers.ts"
 
 export interface Stage {
   readonly spec: StageSpec
@@ -55,6 +56,8 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
   let routed: Release | null = null
   let route: RouteObserved | null = null
   let closing = false
+  const shift = makeShift()
+  const graceMs = (): number => (closing ? Math.min(2_000, options.graceMs) : options.graceMs)
 
   const converge = (): void => {
     for (const listed of spec.releases) {
@@ -73,6 +76,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     if (spec.route !== null && wanted === null) return
     // Without a working predecessor, requests wait for the wanted one: so after a restart.
     if (wanted === null || isHealthy(wanted) || !routed?.everHealthy) routed = wanted
+    shift.give(routed?.everHealthy ? routed.workers : noWorkers, graceMs())
     if (routed !== wanted || (wanted !== null && !wanted.everHealthy)) return
     const release = wanted?.spec.release ?? null
     if (route?.generation === spec.generation && route.release === release) return
@@ -92,7 +96,8 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
       stage: spec,
       urgent: spec.route === id,
       onChange: () => changed(release),
-      onLine: (stream, text) => options.runtimeLog.append(spec.stage, id, stream, text)
+      onLine: (stream, text, process) =>
+        options.runtimeLog.append(spec.stage, id, stream, text, process)
     })
     tell(release)
     return release
@@ -129,8 +134,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
   const retire = (id: string, release: Release): void => {
     releases.delete(id)
     const drainMs = closing ? 0 : options.drainMs
-    const graceMs = closing ? Math.min(2_000, options.graceMs) : options.graceMs
-    const gone = release.retire(drainMs, graceMs).finally(() => {
+    const gone = release.retire(drainMs, graceMs()).finally(() => {
       leaving.delete(release)
       if (!releases.has(id)) told.delete(id)
     })

@@ -1,5 +1,6 @@
 /** One line of what a tenant's build or process printed. Data, never an instruction. */
 import { Schema } from "effect"
+import { ProcessName } from "./Names.ts"
 
 export const LogLine = Schema.Struct({
   /** Position in its log; rises by one, so a gap shows lost lines. */
@@ -7,9 +8,15 @@ export const LogLine = Schema.Struct({
   /** Milliseconds since 1970. */
   at: Schema.Int,
   stream: Schema.Literals(["stdout", "stderr", "platform"]),
-  text: Schema.String
+  text: Schema.String,
+  /** The worker that it is of; absent: the process that answers requests, or the build. */
+  process: Schema.optionalKey(ProcessName)
 })
 export type LogLine = typeof LogLine.Type
+
+/** A line as people read it: a worker's begins with its name. */
+export const readableText = ({ process, text }: Pick<LogLine, "process" | "text">): string =>
+  process === undefined ? text : `${process} | ${text}`
 
 /** Which lines somebody looks for; what is left out asks for nothing. */
 export interface LogSearch {
@@ -22,9 +29,9 @@ export interface LogSearch {
 /** Whether a line is looked for. */
 export const finder = ({ contains = "", since }: LogSearch) => {
   const text = contains.toLowerCase()
-  return (line: Pick<LogLine, "at" | "text">): boolean =>
+  return (line: Pick<LogLine, "at" | "process" | "text">): boolean =>
     (since === undefined || line.at >= since) &&
-    (text === "" || line.text.toLowerCase().includes(text))
+    (text === "" || readableText(line).toLowerCase().includes(text))
 }
 
 /** Longer lines are cut and end in `…`. */

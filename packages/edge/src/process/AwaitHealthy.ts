@@ -86,6 +86,7 @@ const name = (socket: ListeningSocket): string => `${socket.inode}:${socket.port
 
 /** PORT itself. In the host's network a stranger may hold it, so its owner is looked up too. */
 const knock = async (run: Launched, signal: AbortSignal): Promise<Endpoint | null> => {
+  if (run.port === null) return null
   const endpoint = { host: run.host, port: run.port }
   if (!(await connects(endpoint, signal))) return null
   if (run.ownNetwork) return endpoint

@@ -1,4 +1,4 @@
-/** For tests: an edge that starts two services, one of them frozen, and waits to be killed. */
+/** For tests: an edge that starts two services and a worker, some of them frozen, and waits to be killed. */
 import { readdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { findControlGroups } from "./ControlGroup.ts"
@@ -13,6 +13,8 @@ require("node:child_process").spawn("sleep", ["300"], { detached: true }).unref(
 require("node:http").createServer((question, answer) => answer.end()).listen(process.env.PORT)`
 const runs = [await edge.run(source), await edge.run(source)]
 for (const run of runs) await run.healthy()
+const worker = await edge.work(`console.log("works"); setInterval(() => {}, 1000)`)
+await worker.line(/works/)
 const pids = (await treeOf(process.pid)).filter((pid) => pid !== process.pid)
 const groups = await findControlGroups()
 const freezer = groups?.roots.get("freezer")

@@ -1,6 +1,7 @@
 /** What a process finds in its environment: the platform's words, then the owner's, then ours again. */
 export interface EnvironmentRequest {
-  readonly port: number
+  /** Null: it listens for nobody. */
+  readonly port: number | null
   readonly home: string
   readonly temporary: string
   /** Directories in front of PATH. */
@@ -12,12 +13,15 @@ export const environmentOf = (request: EnvironmentRequest): Record<string, strin
   HOST: "0.0.0.0",
   NODE_ENV: "production",
   LANG: "C.UTF-8",
-  ...request.variables,
-  PORT: String(request.port),
+  ...withoutPort(request.variables),
+  ...(request.port === null ? {} : { PORT: String(request.port) }),
   HOME: request.home,
   TMPDIR: request.temporary,
   PATH: [...request.path, "/usr/local/bin", "/usr/bin", "/bin"].join(":")
 })
+
+/** Whoever finds a PORT listens on it: only ours is one that somebody asks at. */
+const withoutPort = ({ PORT: _, ...rest }: EnvironmentRequest["variables"]) => rest
 
 /** Assignments for a shell, with names that a shell can't hold left out. */
 export const shellAssignments = (variables: Readonly<Record<string, string>>): string =>

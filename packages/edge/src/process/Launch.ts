@@ -1,13 +1,15 @@
 /** One run of a service, from its start to its last process, however this machine starts it. */
 import type { ChildProcess } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
-import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { serviceProcesses, signalProcess } from "./ProcessTree.ts"
 
 export interface LaunchRequest {
   readonly tenant: number
   readonly workload: ProcessWorkload
   readonly variables: Readonly<Record<string, string>>
+  /** False: it is given no PORT. */
+  readonly listens: boolean
   readonly onLine: (stream: "stdout" | "stderr" | "platform", text: string) => void
 }
 
@@ -18,8 +20,8 @@ export interface Launched {
   readonly host: string
   /** Nothing else listens there. */
   readonly ownNetwork: boolean
-  /** What PORT says. */
-  readonly port: number
+  /** What PORT says; null: there is none. */
+  readonly port: number | null
   /** When it has ended and all that it printed was read. */
   readonly exited: Promise<Exit>
   /** SIGTERM to the service itself. False: nobody is there to hear it. */
@@ -65,4 +67,36 @@ export const terminateService = async (service: number | undefined): Promise<boo
   const heard = await serviceProcesses(service)
   for (const pid of heard) signalProcess(pid, "SIGTERM")
   return heard.length > 0
+}
+
+export const isLaunched = (value: unknown): value is Launched =>
+  typeof value === "object" && value !== null && "exited" in value
+
+/** SIGTERM, some time, then SIGKILL for whatever is left. */
+export const endGently = async (run: Launched, graceMs: number): Promise<void> => {
+  if (graceMs > 0 && (await run.terminate())) {
+    const over = new AbortController()
+    await Promise.race([
+      run.exited,
+      pause(graceMs, undefined, { signal: over.signal }).catch(() => {})
+    ])
+    over.abort()
+  }
+  await run.remove()
+}
+
+/** Why a `Launch` rejected. */
+export const notLaunched = (error: unknown): ProcessFailure => notStarted(reason(error))
+
+export const notStarted = (cause: string): ProcessFailure => ({
+  code: "start_failed",
+  cause,
+  evidence: [],
+  port: null
+})
+
+const reason = (error: unknown): string => {
+  if (error instanceof LaunchError) return error.message
+  const words = error instanceof Error ? error.message : String(error)
+  return `The node could not prepare a place for it: ${words}.`
 }

@@ -30,7 +30,7 @@ export const launchDirect =
     const { directory, path } = request.workload
     const found = await stat(directory).catch(() => null)
     if (!found?.isDirectory()) throw new LaunchError("The built files are missing on this node.")
-    const port = request.workload.port ?? (await freePort())
+    const port = request.listens ? (request.workload.port ?? (await freePort())) : null
     const toolchain = await findToolchain({ path, directory, home: machine.home })
     for (const name of toolchain.refused) {
       request.onLine("platform", `${name} is left out of PATH: it holds the platform's home.`)
@@ -46,7 +46,7 @@ const launchSandbox = async (
   machine: Machine,
   bwrap: string,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   toolchain: Binds
 ): Promise<Launched> => {
   const args = await serviceSandbox(request, port, toolchain.path, {
@@ -93,7 +93,7 @@ const launchSandbox = async (
 const launchPlain = async (
   machine: Machine,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   toolchain: Binds
 ): Promise<Launched> => {
   const { directory, start } = request.workload
@@ -153,7 +153,7 @@ interface Parts {
 const follow = async (
   child: ChildProcess,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   parts: Parts
 ): Promise<Launched> => {
   if (child.stdout) readLines(child.stdout, (line) => request.onLine("stdout", line))

@@ -41,7 +41,7 @@ export const launchInSlot =
         throw new LaunchError("The built files can't be read by the service's own user.")
       }
       if (slot.group) await limitControlGroup(slot.group, request.workload)
-      const port = request.workload.port ?? (slot.network ? 8080 : await freePort())
+      const port = request.listens ? await portFor(request, slot) : null
       const run = newRun(machine.homeId)
       const staged = (index: number) => `${tools.stage}/${index}`
       const inside = machine.bwrap
@@ -66,12 +66,15 @@ export const launchInSlot =
     }
   }
 
+const portFor = async ({ workload }: LaunchRequest, { network }: Slot): Promise<number> =>
+  workload.port ?? (network ? 8080 : await freePort())
+
 type Binds = Awaited<ReturnType<typeof findToolchain>>
 
 const sandboxInput = (
   tools: SlotTools,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   toolchain: Binds,
   staged: (index: number) => string
 ): Promise<string> =>
@@ -85,7 +88,7 @@ const sandboxInput = (
 const plainInput = (
   tools: SlotTools,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   toolchain: Binds,
   staged: (index: number) => string,
   run: string
@@ -112,7 +115,7 @@ const follow = (
   machine: Machine,
   slot: Slot,
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   run: string
 ): Launched => {
   const { child, inside, pid, stderr, stdout } = slot.shell

@@ -1,13 +1,15 @@
 /** Runs processes behind the strongest fence that this machine allows, and says which one that is. */
 import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
+import { type Backoff, defaultBackoff } from "./Backoff.ts"
 import type { Launch } from "./Launch.ts"
 import { launchDirect } from "./LaunchDirect.ts"
 import { launchInSlot } from "./LaunchInSlot.ts"
 import { type Machine, probeMachine } from "./Machine.ts"
-import type { Processes, ProcessesOptions, RunningProcess } from "./Processes.ts"
+import type { Processes, ProcessesOptions, RunningWorker } from "./Processes.ts"
 import { reap } from "./Reap.ts"
 import { makeSlotPool, type SlotPool } from "./SlotPool.ts"
-import { type Backoff, defaultBackoff, supervise } from "./Supervise.ts"
+import { supervise } from "./Supervise.ts"
+import { superviseWorker } from "./SuperviseWorker.ts"
 
 /** What services get to end by themselves when the edge ends, in milliseconds. */
 const closeGraceMs = 2000
@@ -20,7 +22,7 @@ export const makeProcesses = async (
   const probed = await probeMachine(options.home, options.homeId)
   await reap(probed)
   const { launch, machine, pool } = await chooseLaunch(probed)
-  const running = new Set<RunningProcess>()
+  const running = new Set<RunningWorker>()
   let closing: Promise<void> | null = null
 
   const close = async () => {
@@ -44,6 +46,14 @@ export const makeProcesses = async (
       )
       running.add(one)
       return one
+    },
+    startWorker: (request) => {
+      if (closing) throw new Error("the edge is ending")
+      const worker = superviseWorker(request, launch, backoff)
+      running.add(worker)
+      return {
+        stop: (graceMs) => worker.stop(graceMs).finally(() => running.delete(worker))
+      }
     },
     close: () => {
       closing ??= close()

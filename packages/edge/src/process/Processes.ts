@@ -34,6 +34,14 @@ export interface ProcessRequest {
   readonly onLine: (stream: "stdout" | "stderr" | "platform", text: string) => void
 }
 
+/** A process without a port beside the one that answers; `workload.start` is its own command line. */
+export type WorkerRequest = Pick<ProcessRequest, "tenant" | "workload" | "variables" | "onLine">
+
+export interface RunningWorker {
+  /** SIGTERM, `graceMs`, SIGKILL; resolves when nothing of it is left. May be called twice. */
+  readonly stop: (graceMs: number) => Promise<void>
+}
+
 export interface RunningProcess {
   readonly state: ProcessState
   /** SIGTERM, `graceMs`, SIGKILL; resolves when nothing of it is left. May be called twice. */
@@ -44,6 +52,8 @@ export interface Processes {
   readonly isolation: Isolation
   /** Starts and keeps running: restarts with back-off once it has been healthy. */
   readonly start: (request: ProcessRequest) => RunningProcess
+  /** Starts and keeps running: restarts with back-off whenever it ends, and says so in its log. */
+  readonly startWorker: (request: WorkerRequest) => RunningWorker
   /** Stops everything at once; for the edge's own end. */
   readonly close: () => Promise<void>
 }

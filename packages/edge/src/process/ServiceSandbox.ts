@@ -7,7 +7,7 @@ import { type SandboxContents, sandboxArguments } from "./Sandbox.ts"
 /** `sources` say where on the host the directories are that the service sees. */
 export const serviceSandbox = async (
   request: LaunchRequest,
-  port: number,
+  port: number | null,
   path: ReadonlyArray<string>,
   sources: Pick<SandboxContents, "app" | "etc" | "toolchain">
 ): Promise<string> => {

@@ -2,22 +2,19 @@
 import { setTimeout as pause } from "node:timers/promises"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { awaitHealthy } from "./AwaitHealthy.ts"
+import { type Backoff, countEnds } from "./Backoff.ts"
 import { evidenceLines, explainExit, keptLines, takenPort } from "./ExplainExit.ts"
-import { type Launch, LaunchError, type Launched } from "./Launch.ts"
+import {
+  endGently,
+  isLaunched,
+  type Launch,
+  type Launched,
+  notLaunched,
+  notStarted
+} from "./Launch.ts"
 import type { Endpoint, ProcessRequest, ProcessState, RunningProcess } from "./Processes.ts"
+import { makeStop, type Stop } from "./Stop.ts"
 
-/** Milliseconds. */
-export interface Backoff {
-  readonly first: number
-  readonly longest: number
-  /** Healthy for this long: earlier ends are forgotten. */
-  readonly stable: number
-}
-
-export const defaultBackoff: Backoff = { first: 100, longest: 30_000, stable: 60_000 }
-
-/** So many ends in a row are a loop. */
-const crashLoop = 5
 /** A port that was free when it was chosen can be taken before the service comes to it. */
 const portAttempts = 3
 
@@ -27,15 +24,7 @@ export const supervise = (
   backoff: Backoff
 ): RunningProcess => {
   let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
-  let graceMs: number | null = null
-  const stopping = new AbortController()
-  const stop: Stop = {
-    signal: stopping.signal,
-    requested: new Promise((resolve) => {
-      stopping.signal.addEventListener("abort", () => resolve(null), { once: true })
-    }),
-    graceMs: () => graceMs ?? 0
-  }
+  const stop = makeStop()
 
   const publish = (change: Partial<ProcessState>) => {
     state = { ...state, ...change }
@@ -44,16 +33,13 @@ export const supervise = (
   }
   const live = async () => {
     let everHealthy = false
-    let ends = 0
+    const restart = countEnds(backoff)
     for (;;) {
       let pauseMs = backoff.first
       const ended = (end: End) => {
-        ends = end.healthyMs >= backoff.stable ? 1 : ends + 1
-        const looping = ends >= crashLoop
-        pauseMs = looping
-          ? backoff.longest
-          : Math.min(backoff.longest, backoff.first * 2 ** (ends - 1))
-        const failure = looping ? inLoop(end.failure, ends) : end.failure
+        const again = restart(end.failure, end.healthyMs)
+        const { failure } = again
+        pauseMs = again.pauseMs
         publish({ state: "starting", restarts: state.restarts + 1, endpoint: null, failure })
         request.onLine("platform", `${failure.cause} Starting again in ${pauseMs} ms.`)
       }
@@ -77,19 +63,11 @@ export const supervise = (
     get state() {
       return state
     },
-    stop: (grace) => {
-      graceMs ??= grace
-      stopping.abort()
+    stop: (graceMs) => {
+      stop.request(graceMs)
       return life
     }
   }
-}
-
-/** One for all runs, so that restarts don't pile up listeners. */
-interface Stop {
-  readonly signal: AbortSignal
-  readonly requested: Promise<null>
-  readonly graceMs: () => number
 }
 
 interface End {
@@ -123,8 +101,10 @@ const runOnce = async (
   }
   const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0, told: false }
   if (stop.signal.aborted) return stopped
-  const run = await launch({ tenant, variables, workload, onLine }).catch((error: unknown) => error)
-  if (!isLaunched(run)) return { failure: notStarted(reason(run)), healthyMs: 0, told: false }
+  const run = await launch({ tenant, variables, workload, onLine, listens: true }).catch(
+    (error: unknown) => error
+  )
+  if (!isLaunched(run)) return { failure: notLaunched(run), healthyMs: 0, told: false }
 
   const ended = run.exited.then((exit) => explainExit(exit, run, workload, lines))
   const watching = new AbortController()
@@ -160,35 +140,6 @@ const runOnce = async (
   return end
 }
 
-const isLaunched = (value: unknown): value is Launched =>
-  typeof value === "object" && value !== null && "exited" in value
-
-/** SIGTERM, some time, then SIGKILL for whatever is left. */
-const endGently = async (run: Launched, graceMs: number): Promise<void> => {
-  if (graceMs > 0 && (await run.terminate())) {
-    const over = new AbortController()
-    await Promise.race([
-      run.exited,
-      pause(graceMs, undefined, { signal: over.signal }).catch(() => {})
-    ])
-    over.abort()
-  }
-  await run.remove()
-}
-
-const notStarted = (cause: string): ProcessFailure => ({
-  code: "start_failed",
-  cause,
-  evidence: [],
-  port: null
-})
-
-const reason = (error: unknown): string => {
-  if (error instanceof LaunchError) return error.message
-  const words = error instanceof Error ? error.message : String(error)
-  return `The node could not prepare a place for it: ${words}.`
-}
-
 /** What it printed explains best why it does not listen. */
 const withOutput = (
   failure: ProcessFailure,
@@ -202,9 +153,3 @@ const withOutput = (
   const cause = `Port ${port ?? "it wants"} is taken by another process.`
   return { code: "fixed_port", cause, evidence, port }
 }
-
-const inLoop = (last: ProcessFailure, ends: number): ProcessFailure => ({
-  ...last,
-  code: "crash_loop",
-  cause: `The process ended ${ends} times in a row. ${last.cause}`
-})

@@ -6,11 +6,17 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Backoff } from "./Backoff.ts"
 import { findControlGroups } from "./ControlGroup.ts"
 import { makeProcesses } from "./MakeProcesses.ts"
 import { linkPrefix } from "./Network.ts"
-import type { Endpoint, Processes, ProcessState, RunningProcess } from "./Processes.ts"
-import type { Backoff } from "./Supervise.ts"
+import type {
+  Endpoint,
+  Processes,
+  ProcessState,
+  RunningProcess,
+  RunningWorker
+} from "./Processes.ts"
 
 export interface TestEdge {
   readonly home: string
@@ -18,7 +24,16 @@ export interface TestEdge {
   readonly processes: Processes
   /** Runs `source` as `server.js`; `files` are written beside it. */
   readonly run: (source: string, options?: RunOptions) => Promise<TestRun>
+  /** The same as a worker. */
+  readonly work: (source: string, options?: RunOptions) => Promise<TestWorker>
   readonly close: () => Promise<void>
+}
+
+export interface TestWorker {
+  readonly worker: RunningWorker
+  readonly lines: ReadonlyArray<string>
+  /** Waits for a line that fits; an error when it never comes. */
+  readonly line: (fits: RegExp) => Promise<string>
 }
 
 export interface RunOptions {
@@ -60,11 +75,16 @@ export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestE
     const directory = await writeArtifact(join(home, "artifacts"), source, more.files ?? {})
     return observe(processes, directory, more)
   }
+  const work: TestEdge["work"] = async (source, more = {}) => {
+    const directory = await writeArtifact(join(home, "artifacts"), source, more.files ?? {})
+    return observeWorker(processes, directory, more)
+  }
   return {
     home,
     homeId,
     processes,
     run,
+    work,
     close: async () => {
       await processes.close()
       if (options.home === undefined) await rm(home, { recursive: true, force: true })
@@ -95,19 +115,7 @@ const observe = (processes: Processes, directory: string, options: RunOptions): 
     release: "rel_test",
     tenant: options.tenant ?? 1,
     variables: options.variables ?? {},
-    workload: {
-      kind: "process",
-      directory,
-      start: "node server.js",
-      path: [dirname(process.execPath)],
-      variables: null,
-      port: null,
-      healthPath: null,
-      memory: 256,
-      cpu: 2,
-      startTimeout: 20_000,
-      ...options.workload
-    },
+    workload: workloadIn(directory, options),
     onState: (state) => states.push(state),
     onLine: (stream, text) => lines.push(`${stream}: ${text}`)
   })
@@ -134,6 +142,45 @@ const observe = (processes: Processes, directory: string, options: RunOptions): 
     }
   }
 }
+
+const observeWorker = (
+  processes: Processes,
+  directory: string,
+  options: RunOptions
+): TestWorker => {
+  const lines: Array<string> = []
+  const worker = processes.startWorker({
+    tenant: options.tenant ?? 1,
+    variables: options.variables ?? {},
+    workload: workloadIn(directory, options),
+    onLine: (stream, text) => lines.push(`${stream}: ${text}`)
+  })
+  return {
+    worker,
+    lines,
+    line: async (fits) => {
+      const found = await eventually(
+        async () => lines.find((line) => fits.test(line)) ?? null
+      ).catch(() => null)
+      if (found !== null) return found
+      throw new Error(`${fits} never came\n${lines.join("\n")}`)
+    }
+  }
+}
+
+const workloadIn = (directory: string, { workload }: RunOptions): ProcessWorkload => ({
+  kind: "process",
+  directory,
+  start: "node server.js",
+  path: [dirname(process.execPath)],
+  variables: null,
+  port: null,
+  healthPath: null,
+  memory: 256,
+  cpu: 2,
+  startTimeout: 20_000,
+  ...workload
+})
 
 /** Whatever of a home still exists outside of it: namespaces, links, groups, directories. */
 export const leftovers = async (homeId: string): Promise<ReadonlyArray<string>> => {

@@ -5,15 +5,53 @@ import { get } from "node:http"
 import { createServer } from "node:net"
 import { dirname } from "node:path"
 import { createInterface } from "node:readline"
-import type { Processes, ProcessRequest, ProcessState } from "../process/Processes.ts"
+import type {
+  Processes,
+  ProcessRequest,
+  ProcessState,
+  WorkerRequest
+} from "../process/Processes.ts"
 
 export interface PlainProcesses extends Processes {
   /** Pids that were started and are still there. */
   readonly alive: () => ReadonlyArray<number>
+  /** Pids of those that are workers. */
+  readonly working: () => ReadonlyArray<number>
 }
 
 export const makePlainProcesses = (): PlainProcesses => {
   const children = new Set<ChildProcess>()
+  const workers = new Set<ChildProcess>()
+
+  /** Starts it again at once whenever it ends. */
+  const startWorker = ({ onLine, variables, workload }: WorkerRequest) => {
+    const stopping = new AbortController()
+    let child: ChildProcess | null = null
+    const live = async (): Promise<void> => {
+      while (!stopping.signal.aborted) {
+        const mine = spawnIn(workload, variables)
+        const ended = once(mine, "exit")
+        child = mine
+        children.add(mine)
+        workers.add(mine)
+        readOutput(mine, onLine)
+        await ended
+        children.delete(mine)
+        workers.delete(mine)
+      }
+    }
+    const life = live()
+    return {
+      stop: async (graceMs: number) => {
+        if (stopping.signal.aborted) return await life
+        stopping.abort()
+        child?.kill("SIGTERM")
+        const kill = setTimeout(() => child?.kill("SIGKILL"), graceMs)
+        await life
+        clearTimeout(kill)
+      }
+    }
+  }
 
   const start = (request: ProcessRequest) => {
     let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
@@ -26,22 +64,10 @@ export const makePlainProcesses = (): PlainProcesses => {
     const run = async (): Promise<void> => {
       const port = await freePort()
       if (stopping) return
-      child = spawn("/bin/sh", ["-c", `exec ${request.workload.start}`], {
-        cwd: request.workload.directory,
-        env: {
-          PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
-          PORT: String(port),
-          ...request.variables
-        }
-      })
+      child = spawnIn(request.workload, { PORT: String(port), ...request.variables })
       const mine = child
       children.add(mine)
-      for (const stream of ["stdout", "stderr"] as const) {
-        const readable = mine[stream]
-        if (readable !== null) {
-          createInterface(readable).on("line", (line) => request.onLine(stream, line))
-        }
-      }
+      readOutput(mine, request.onLine)
       let over = false
       const ended = once(mine, "exit").then(() => {
         over = true
@@ -98,13 +124,34 @@ export const makePlainProcesses = (): PlainProcesses => {
       notes: ["a double for tests"]
     },
     start,
-    alive: () => [...children].flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
+    startWorker,
+    alive: () => pidsOf(children),
+    working: () => pidsOf(workers),
     close: async () => {
       for (const child of children) child.kill("SIGKILL")
       await Promise.all([...children].map((child) => once(child, "exit")))
     }
   }
 }
+
+const spawnIn = (
+  { directory, start }: ProcessRequest["workload"],
+  variables: Readonly<Record<string, string>>
+): ChildProcess =>
+  spawn("/bin/sh", ["-c", `exec ${start}`], {
+    cwd: directory,
+    env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, ...variables }
+  })
+
+const readOutput = (child: ChildProcess, onLine: ProcessRequest["onLine"]): void => {
+  for (const stream of ["stdout", "stderr"] as const) {
+    const readable = child[stream]
+    if (readable !== null) createInterface(readable).on("line", (line) => onLine(stream, line))
+  }
+}
+
+const pidsOf = (children: Iterable<ChildProcess>): ReadonlyArray<number> =>
+  [...children].flatMap(({ pid }) => (pid === undefined ? [] : [pid]))
 
 const answers = (port: number, path: string): Promise<boolean> => {
   const { promise, resolve } = Promise.withResolvers<boolean>()

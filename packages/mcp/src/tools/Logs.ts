@@ -1,7 +1,7 @@
 import { LogSource, Services } from "@deploy-mcp/domain/commands/Services"
 import { LogLineView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import type { LogLine } from "@deploy-mcp/domain/model/LogLine"
+import { type LogLine, readableText } from "@deploy-mcp/domain/model/LogLine"
 import { DateTime, Effect, Schema } from "effect"
 import * as Tool from "../Tool.ts"
 import { DeploymentRef, numberOf, positionOf } from "./Deployments.ts"
@@ -9,10 +9,10 @@ import * as Fields from "./Fields.ts"
 import * as Search from "./Search.ts"
 
 /** As callers see a line; its position travels in the cursor. */
-export const lineView = ({ at, stream, text }: LogLine) => ({
-  at: DateTime.formatIso(DateTime.makeUnsafe(at)),
-  stream,
-  text
+export const lineView = (line: LogLine) => ({
+  at: DateTime.formatIso(DateTime.makeUnsafe(line.at)),
+  stream: line.stream,
+  text: readableText(line)
 })
 
 export const getLogs = Tool.make({

@@ -3,7 +3,12 @@ import type { LogPage, LogQuery } from "@deploy-mcp/domain/commands/Services"
 import type { LogLineView } from "@deploy-mcp/domain/commands/Views"
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import { finder, type LogLine, type LogSearch } from "@deploy-mcp/domain/model/LogLine"
+import {
+  finder,
+  type LogLine,
+  type LogSearch,
+  readableText
+} from "@deploy-mcp/domain/model/LogLine"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import { DeploymentLog } from "../DeploymentLog.ts"
@@ -80,7 +85,7 @@ export class ServiceLogs extends Context.Service<
           const fresh = after === null ? all : all.filter((line) => line.seq > after)
           const lines = after === null ? fresh.slice(-query.tail) : fresh.slice(0, query.tail)
           return {
-            lines: lines.map(({ seq, at, stream, text }) => ({ seq, at, stream, text })),
+            lines,
             last: lines.at(-1)?.seq ?? after,
             truncated: lines.length < fresh.length
           }
@@ -120,8 +125,8 @@ export const searchOf = ({ contains, since }: LogSearch): LogSearch => ({
 })
 
 const newest = (lines: ReadonlyArray<LogLine>, count: number): ReadonlyArray<LogLineView> =>
-  (count === 0 ? [] : lines.slice(-count)).map(({ at, stream, text }) => ({
-    at: iso(at),
-    stream,
-    text
+  (count === 0 ? [] : lines.slice(-count)).map((line) => ({
+    at: iso(line.at),
+    stream: line.stream,
+    text: readableText(line)
   }))
