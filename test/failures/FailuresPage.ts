@@ -11,7 +11,7 @@ export const renderFailures = (): string =>
     "`patch`, the arguments that would help, where they are known. `retryable` says that the same call may",
     "succeed later. The next step below is the usual one; an answer names a better one where it can.",
     "",
-    "Generated from [`FailureCatalogue.ts`](../packages/domain/src/FailureCatalogue.ts): `UPDATE=1 npm test -- test/failures/Page.test.ts`.",
+    "Generated from [`FailureCatalogue.ts`](../packages/domain/src/FailureCatalogue.ts): `npm run docs`.",
     ...Phase.literals.flatMap(section),
     ""
   ].join("\n")

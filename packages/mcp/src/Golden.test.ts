@@ -1,4 +1,4 @@
-/** What callers are told must not change by accident. `UPDATE=1` writes both files anew. */
+/** What callers are told must not change by accident. `npm run docs` writes both files anew. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
@@ -14,7 +14,7 @@ const same = (path: string, text: string) => {
     mkdirSync(new URL(".", new URL(path, import.meta.url)), { recursive: true })
     writeFileSync(file, text)
   }
-  assert.strictEqual(text, readFileSync(file, "utf8"), "stale: run the test again with UPDATE=1")
+  assert.strictEqual(text, readFileSync(file, "utf8"), `${path} is stale: npm run docs`)
 }
 
 describe("what callers are told", () => {

@@ -22,5 +22,11 @@ export const migrate = Command.make(
   Command.withDescription(
     "Bring the tables of the database up to date and say what was done. Every start does the same by itself; ahead of an upgrade it can be done with another database user. The database: DEPLOY_MCP_DATABASE_URL, or the file in DEPLOY_MCP_HOME, whose platform must be stopped"
   ),
-  Command.withShortDescription("Bring the database up to date")
+  Command.withShortDescription("Bring the database up to date"),
+  Command.withExamples([
+    {
+      command: "DEPLOY_MCP_DATABASE_URL=postgres://… deploy-mcp migrate",
+      description: "As the owner of the tables, ahead of an upgrade"
+    }
+  ])
 )

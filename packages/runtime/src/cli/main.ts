@@ -7,19 +7,8 @@ import { Console, Effect, Layer } from "effect"
 import { CliConfig, Command, GlobalFlag } from "effect/cli"
 import { FetchHttpClient } from "effect/http"
 import * as Client from "./Client.ts"
-import { demo } from "./Demo.ts"
-import { deploy } from "./Deploy.ts"
-import { doctor } from "./Doctor.ts"
-import { keys } from "./Keys.ts"
-import { logs } from "./Logs.ts"
-import { mcp } from "./Mcp.ts"
-import { migrate } from "./Migrate.ts"
+import { commands, version } from "./Commands.ts"
 import { failureLines } from "./Output.ts"
-import { root } from "./Root.ts"
-import { services } from "./Services.ts"
-import { up } from "./Up.ts"
-
-const version = "0.1.0"
 
 const report = (failure: Failure) =>
   process.argv.includes("--json")
@@ -40,8 +29,7 @@ const platform = Client.layer.pipe(
 // A reader that has seen enough, e.g. head, is no error.
 process.stdout.on("error", () => process.exit(0))
 
-root.pipe(
-  Command.withSubcommands([up, demo, deploy, services, logs, keys, mcp, migrate, doctor]),
+commands.pipe(
   Command.run({ version }),
   Effect.provide(platform),
   Effect.tapError((error) =>
