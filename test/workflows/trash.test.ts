@@ -1,7 +1,10 @@
 /** A deleted service serves nothing at once, and is forgotten for good when its retention is over. */
-import { readdirSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { testing } from "@deploy-mcp/runtime/compositions/testing"
 import { Platform } from "@deploy-mcp/runtime/Platform"
+import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
@@ -25,10 +28,7 @@ onEachDatabase((fresh) => {
           assert.strictEqual(it.node.running.size, 0)
           yield* it.create()
           yield* it.settled()
-          yield* Effect.repeat(sql<{ n: number }>`SELECT COUNT(*) AS n FROM services`, {
-            schedule: Schedule.spaced("50 millis"),
-            until: ([row]) => row?.n === 1
-          }).pipe(Effect.timeout("15 seconds"))
+          yield* untilServices(sql, 1)
           const [left] = yield* sql<{ n: number }>`SELECT COUNT(*) AS n FROM deployments`
           assert.strictEqual(left?.n, 1)
           assert.strictEqual(readdirSync(join(home, "logs", "deployments")).length, 1)
@@ -38,5 +38,38 @@ onEachDatabase((fresh) => {
         })
       )
     )
+
+    it.live("is emptied too when control died before it could see to that", () =>
+      Effect.gen(function* () {
+        const home = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+        )
+        const databaseUrl = fresh()
+        const control = testing(home, { databaseUrl })
+        yield* Effect.gen(function* () {
+          const it = yield* scene
+          it.commit({ page: "A" })
+          yield* it.create()
+          yield* it.settled()
+          const sql = yield* SqlClient
+          const services = yield* ServiceStore
+          const [service] = yield* services.all
+          assert(service !== undefined)
+          yield* sql.withTransaction(services.trash(service.ownerId, service))
+        }).pipe(Effect.provide(control, { local: true }))
+        yield* Effect.gen(function* () {
+          const sql = yield* SqlClient
+          yield* untilServices(sql, 0)
+          assert.deepStrictEqual(readdirSync(join(home, "artifacts")), [])
+        }).pipe(Effect.provide(control, { local: true }))
+      }).pipe(Effect.scoped)
+    )
   })
 })
+
+const untilServices = (sql: SqlClient, wanted: number) =>
+  Effect.repeat(sql<{ n: number }>`SELECT COUNT(*) AS n FROM services`, {
+    schedule: Schedule.spaced("50 millis"),
+    until: ([row]) => row?.n === wanted
+  }).pipe(Effect.timeout("15 seconds"))

@@ -6,8 +6,9 @@ export const settings = Config.all({
   /** Folder that holds all state. */
   home: Config.String("DEPLOY_MCP_HOME").pipe(Config.withDefault(".deploy-mcp")),
   /**
-   * Postgres that holds the rows instead of a file in the home; one control process at a time. The
-   * connection keeps a lock, so it must not go through a pooler that changes sessions.
+   * Postgres that holds the rows instead of a file in the home. Several control processes on one home
+   * may share it: one acts, the others forward to it and take over. The connection keeps a lock, so it
+   * must not go through a pooler that changes sessions.
    */
   databaseUrl: Config.schema(Schema.NullOr(DatabaseUrl), "DEPLOY_MCP_DATABASE_URL").pipe(
     Config.withDefault(null)
@@ -34,6 +35,8 @@ export const settings = Config.all({
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
+  /** Seconds of silence after which a control process is taken for dead by those that stand by. */
+  takeover: Config.Int("DEPLOY_MCP_TAKEOVER").pipe(Config.withDefault(15)),
   /** Program of the edge process. */
   edge: Config.option(Config.String("DEPLOY_MCP_EDGE")).pipe(Config.map(Option.getOrNull))
 })

@@ -1,6 +1,6 @@
 /**
  * The edge beside this control: started when it is not there, adopted when an earlier control left it,
- * started again when it dies, and stopped with SIGTERM when control is stopped.
+ * started again when it dies, and stopped with SIGTERM when control is stopped for good.
  */
 import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
@@ -8,6 +8,7 @@ import { connect } from "node:net"
 import { join } from "node:path"
 import { Context, Effect, Fiber, Layer, Schedule } from "effect"
 import { Platform } from "./Platform.ts"
+import { Succession } from "./standby/Succession.ts"
 
 /** Flags that keep an idle edge small. */
 const flags = ["--max-semi-space-size=4"]
@@ -26,6 +27,7 @@ export const layer = (program: string) =>
     EdgeProcess,
     Effect.gen(function* () {
       const { home, appsPort, appsDomain } = yield* Platform
+      const succession = yield* Succession
       mkdirSync(join(home, "logs"), { recursive: true, mode: 0o700 })
       const pidFile = join(home, "run", "edge.pid")
       const socket = join("run", "edge.sock") // relative: a socket's path may have 107 bytes at most
@@ -55,10 +57,11 @@ export const layer = (program: string) =>
         Effect.forkScoped
       )
       yield* Effect.addFinalizer(() =>
-        Effect.andThen(
-          Fiber.interrupt(lives),
-          Effect.suspend(() => stop(child ?? pidOf(pidFile)))
-        )
+        Effect.gen(function* () {
+          yield* Fiber.interrupt(lives)
+          if (yield* succession.isAwaited) return
+          yield* stop(child ?? pidOf(pidFile))
+        })
       )
       return { adopted }
     })

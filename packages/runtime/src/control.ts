@@ -23,6 +23,7 @@ const main = Effect.gen(function* () {
     edge,
     startTimeout,
     trashRetention,
+    takeover,
     ...facts
   } = yield* settings
   const home = resolve(folder)
@@ -43,7 +44,11 @@ const main = Effect.gen(function* () {
     const owner = yield* FirstOwner
     yield* banner(platform, owner, version, started)
     return yield* untilHomeIsGone(home)
-  }).pipe(Effect.provide(embedded({ platform, databaseUrl, edge: program, version })))
+  }).pipe(
+    Effect.provide(
+      embedded({ platform, databaseUrl, takeover: takeover * second, edge: program, version })
+    )
+  )
 })
 
 /** A platform without its state serves nobody; the edge ends by itself for the same reason. */

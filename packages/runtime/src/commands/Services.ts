@@ -17,7 +17,7 @@ import { orDieSql } from "../store/Rows.ts"
 import { ServiceStore, variableContext } from "../store/ServiceStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
-import { RemoveService, removalOf } from "../workflows/RemoveService.ts"
+import { startRemoval } from "../workflows/RemoveService.ts"
 import { createService } from "./CreateService.ts"
 import { deployFiles } from "./DeployFiles.ts"
 import { limitsNote } from "./Isolation.ts"
@@ -131,11 +131,7 @@ const make = Effect.gen(function* () {
       }
       yield* publisher.publish(stage)
       const { generation } = yield* releases.stage(stage)
-      yield* engine.execute(RemoveService, {
-        executionId: removalOf(stage, generation),
-        payload: { stage, generation },
-        discard: true
-      })
+      yield* startRemoval(stage, generation).pipe(Effect.provideService(WorkflowEngine, engine))
       return { removed: true, name: input.name, next }
     },
     Effect.uninterruptible

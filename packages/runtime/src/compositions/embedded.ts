@@ -1,5 +1,4 @@
 /** Control and edge on one machine, nothing to install: a bill of materials. */
-import { createServer } from "node:http"
 import { dirname, join } from "node:path"
 import { Host, type Provider } from "@deploy-mcp/domain/Provider"
 import { build, deploy, git, vault } from "@deploy-mcp/providers/catalog"
@@ -16,6 +15,8 @@ import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
 import * as Instances from "../Instances.ts"
 import { Platform } from "../Platform.ts"
+import { FrontDoor } from "../standby/FrontDoor.ts"
+import { Succession } from "../standby/Succession.ts"
 import * as Database from "../store/Database.ts"
 import * as HomeLock from "../store/HomeLock.ts"
 import { core } from "./core.ts"
@@ -24,12 +25,14 @@ export interface EmbeddedOptions {
   readonly platform: Context.Service.Shape<typeof Platform>
   /** Postgres for the rows; null: a file in the home. */
   readonly databaseUrl: Redacted.Redacted | null
+  /** Milliseconds of silence after which a process that stands by takes over. */
+  readonly takeover: number
   /** Entry of the edge's program. */
   readonly edge: string
   readonly version: string
 }
 
-export const embedded = ({ platform, databaseUrl, edge, version }: EmbeddedOptions) => {
+export const embedded = ({ platform, databaseUrl, takeover, edge, version }: EmbeddedOptions) => {
   const { home, port, allowedHosts } = platform
   const node = { bin: dirname(process.execPath), version: process.versions.node }
   const artifacts = join(home, "artifacts")
@@ -47,8 +50,10 @@ export const embedded = ({ platform, databaseUrl, edge, version }: EmbeddedOptio
   // The locks are under all else: nothing that another process holds may be touched.
   const world = Layer.mergeAll(providers, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
     Layer.provideMerge(Database.layer(home, databaseUrl)),
-    Layer.provideMerge(Database.layerLock(databaseUrl)),
-    Layer.provideMerge(HomeLock.layer(home)),
+    Layer.provideMerge(HomeLock.layerPid(home)),
+    Layer.provideMerge(Succession.layer({ ...platform, url: databaseUrl, takeover })),
+    Layer.provideMerge(FrontDoor.layer(port)),
+    Layer.provideMerge(HomeLock.layer(home, { shared: databaseUrl !== null })),
     Layer.provideMerge(Layer.succeed(Platform, platform))
   )
   const doors = Layer.mergeAll(
@@ -58,9 +63,16 @@ export const embedded = ({ platform, databaseUrl, edge, version }: EmbeddedOptio
     Health.layer,
     Landing.layer
   )
-  const server = NodeHttpServer.layer(
-    () => createServer({ requestTimeout: 0, headersTimeout: 10_000, maxHeaderSize: 16 * 1024 }),
-    { port, host: "127.0.0.1", gracefulShutdownTimeout: "1 second" }
+  const server = Layer.unwrap(
+    FrontDoor.use(({ server }) =>
+      Effect.succeed(
+        NodeHttpServer.layer(() => server, {
+          port,
+          host: "127.0.0.1",
+          gracefulShutdownTimeout: "1 second"
+        })
+      )
+    )
   )
   return HttpRouter.serve(doors, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server),

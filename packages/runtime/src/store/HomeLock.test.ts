@@ -14,13 +14,15 @@ const withHome = <A, E>(test: (home: string) => Effect.Effect<A, E, never>) =>
     (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
   )
 
-const held = (home: string) => Effect.scoped(Layer.build(HomeLock.layer(home)))
+const locked = (home: string) => Layer.provideMerge(HomeLock.layerPid(home), HomeLock.layer(home))
+const held = (home: string, shared = false) =>
+  Effect.scoped(Layer.build(HomeLock.layer(home, { shared })))
 const other = `
-  import { HomeLock, layer } from ${JSON.stringify(join(import.meta.dirname, "HomeLock.ts"))}
-  import { Effect } from "effect"
+  import { layer, layerPid } from ${JSON.stringify(join(import.meta.dirname, "HomeLock.ts"))}
+  import { Effect, Layer } from "effect"
   setInterval(() => {}, 1000) // what waits for ever does not keep a process alive by itself
   Effect.runPromise(Effect.never.pipe(Effect.onInterrupt(() => Effect.void),
-    (forever) => Effect.andThen(Effect.sync(() => console.log("held")), forever), Effect.provide(layer(process.argv[1]))))
+    (forever) => Effect.andThen(Effect.sync(() => console.log("held")), forever), Effect.provide(Layer.provideMerge(layerPid(process.argv[1]), layer(process.argv[1])))))
     .catch((error) => { console.log(error.message); process.exit(3) })
 `
 const holder = (home: string) => [...["--input-type=module-typescript", "-e", other, home]]
@@ -36,7 +38,7 @@ describe("the lock on a home", () => {
             assert.strictEqual(second.status, 3, second.stderr)
             assert.include(second.stdout, `held by process ${process.pid}`)
             assert.include(second.stdout, "DEPLOY_MCP_HOME")
-          }).pipe(Effect.provide(HomeLock.layer(home)))
+          }).pipe(Effect.provide(locked(home)))
           yield* held(home)
         })
       )
@@ -54,6 +56,20 @@ describe("the lock on a home", () => {
         child.kill("SIGKILL")
         yield* Effect.promise(() => once(child, "exit"))
         yield* held(home)
+      })
+    )
+  )
+
+  it.live("is shared by those that say so, and refused to one that wants it alone", () =>
+    withHome((home) =>
+      Effect.gen(function* () {
+        yield* Effect.gen(function* () {
+          yield* held(home, true)
+          assert.strictEqual((yield* Effect.flip(held(home)))._tag, "HomeHeld")
+        }).pipe(Effect.provide(HomeLock.layer(home, { shared: true })))
+        yield* Effect.gen(function* () {
+          assert.strictEqual((yield* Effect.flip(held(home, true)))._tag, "HomeHeld")
+        }).pipe(Effect.provide(HomeLock.layer(home)))
       })
     )
   )

@@ -54,6 +54,13 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
                 AND services.trashed_at > ${since} ORDER BY services.trashed_at DESC`
         ),
 
+      /** Every owner's stages in there, as they were put there. */
+      stages: Rows.all(Schema.Struct({ id: StageId, generation: Schema.Int }))(
+        sql`SELECT stages.id, stages.generation FROM stages
+          JOIN services ON services.id = stages.service_id
+          WHERE services.trashed_at IS NOT NULL`
+      ),
+
       /**
        * Out of the trash, under this hostname; false when it is not in there any more. The raised
        * generation makes the removal let go. Run it inside a transaction.

@@ -10,8 +10,10 @@ import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { TrashStore } from "../store/TrashStore.ts"
 import { DeployService } from "./DeployService.ts"
 import { DeploySteps } from "./DeploySteps.ts"
+import { startRemoval } from "./RemoveService.ts"
 
 export class Coordinator extends Context.Service<
   Coordinator,
@@ -30,6 +32,7 @@ const make = Effect.gen(function* () {
   const engine = yield* WorkflowEngine
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
+  const trash = yield* TrashStore
   const steps = yield* DeploySteps
   const events = yield* DeploymentEvents
 
@@ -71,10 +74,20 @@ const make = Effect.gen(function* () {
     return true
   })
 
-  /** What a crash left: candidates of ended deployments, and deployments that were under way. */
+  const remove = (stage: StageId, generation: number) =>
+    startRemoval(stage, generation).pipe(
+      Effect.provideService(WorkflowEngine, engine),
+      Effect.orDie
+    )
+
+  /**
+   * What a crash left: candidates of ended deployments, deployments that were under way, and services
+   * that went to the trash a moment before.
+   */
   const sweep = Effect.gen(function* () {
     for (const { deploymentId } of yield* releases.orphans) yield* stop(deploymentId)
     for (const stage of yield* deployments.openStages) yield* wake(stage)
+    for (const { id, generation } of yield* trash.stages) yield* remove(id, generation)
   })
 
   const next = yield* events.subscribe

@@ -4,6 +4,7 @@ import { Effect, Schedule, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
 import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
+import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import { Builds } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
@@ -17,8 +18,17 @@ export const RemoveService = Workflow.make("RemoveService", {
   idempotencyKey: ({ stage, generation }) => removalOf(stage, generation)
 })
 
-/** Its execution id. */
-export const removalOf = (stage: StageId, generation: number) => `remove-${stage}-${generation}`
+/** Starts it; a second start is harmless. */
+export const startRemoval = (stage: StageId, generation: number) =>
+  WorkflowEngine.use((engine) =>
+    engine.execute(RemoveService, {
+      executionId: removalOf(stage, generation),
+      payload: { stage, generation },
+      discard: true
+    })
+  )
+
+const removalOf = (stage: StageId, generation: number) => `remove-${stage}-${generation}`
 
 export const layer = RemoveService.toLayer(({ stage, generation }) =>
   Effect.gen(function* () {

@@ -1,0 +1,173 @@
+/**
+ * The one listener of a control process. While another process holds the database, what comes in is
+ * forwarded to it; when this one takes over, the platform's own doors get the same listener, so that
+ * nobody is refused in between.
+ */
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  request as send
+} from "node:http"
+import { Failure } from "@deploy-mcp/domain/Failure"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { ServeError } from "effect/http/HttpServerError"
+
+export class FrontDoor extends Context.Service<
+  FrontDoor,
+  {
+    /** For the platform's doors. Listens already when this process stood by. */
+    readonly server: Server
+    /** Listens, and forwards until the platform's doors take over or the scope ends. */
+    readonly standBy: Effect.Effect<Forwarding, ServeError, Scope.Scope>
+  }
+>()("@deploy-mcp/runtime/FrontDoor") {
+  static readonly layer = (port: number) =>
+    Layer.sync(FrontDoor, () => {
+      const options = { requestTimeout: 0, headersTimeout: 10_000, maxHeaderSize: 16 * 1024 }
+      const server = createServer(options)
+      return { server, standBy: standBy(server, port) }
+    })
+}
+
+export interface Forwarding {
+  /** Port on 127.0.0.1 of the process that holds the platform; null: nobody does, requests wait. */
+  readonly to: (port: number | null) => void
+}
+
+/** Milliseconds that a request waits for somebody who holds the platform. */
+const patience = 30_000
+
+const standBy = (server: Server, port: number) =>
+  Effect.gen(function* () {
+    yield* listen(server, port)
+    const forwarder = makeForwarder()
+    server.on("request", forwarder.handle)
+    // The platform's doors come as listeners of their own and want to open what is open.
+    Object.defineProperty(server, "listen", {
+      value: (_options: unknown, listening: () => void) => {
+        queueMicrotask(listening)
+        return server
+      }
+    })
+    server.on("newListener", function takeOver(event) {
+      if (event !== "request") return
+      server.off("newListener", takeOver).off("request", forwarder.handle)
+      queueMicrotask(() =>
+        forwarder.leave((request, response) => server.emit("request", request, response))
+      )
+    })
+    return { to: forwarder.to }
+  })
+
+const listen = (server: Server, port: number): Effect.Effect<void, ServeError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<void, ServeError>((resume) => {
+      const refused = (cause: Error) => resume(Effect.fail(new ServeError({ cause })))
+      server.once("error", refused).listen(port, "127.0.0.1", () => {
+        server.off("error", refused)
+        resume(Effect.void)
+      })
+    }),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+
+type Exchange = readonly [IncomingMessage, ServerResponse]
+type Handle = (...exchange: Exchange) => void
+
+const makeForwarder = () => {
+  const waiting = new Map<Exchange, NodeJS.Timeout>()
+  const underWay = new Set<ClientRequest>()
+  let holder: number | null = null
+  let successor: Handle | null = null
+
+  const handle: Handle = (request, response) => {
+    if (successor !== null) return successor(request, response)
+    if (request.url === "/livez") return answer(response, 200, "text/plain", "standing by\n")
+    if (holder !== null) return forward(request, response, holder)
+    if (request.url === "/readyz") {
+      return answer(response, 503, "text/plain", "nobody holds the platform yet\n")
+    }
+    wait([request, response])
+  }
+
+  const wait = (exchange: Exchange): void => {
+    const [, response] = exchange
+    const forget = (): void => {
+      clearTimeout(waiting.get(exchange))
+      waiting.delete(exchange)
+    }
+    const giveUp = (): void => {
+      forget()
+      unavailable(response)
+    }
+    waiting.set(exchange, setTimeout(giveUp, patience))
+    response.once("close", forget)
+  }
+
+  const resume = (handle: Handle): void => {
+    for (const [exchange, timer] of waiting) {
+      clearTimeout(timer)
+      waiting.delete(exchange)
+      handle(...exchange)
+    }
+  }
+
+  /** Connections are not kept: one that its other end has just closed would fail a request. */
+  const forward = (request: IncomingMessage, response: ServerResponse, port: number): void => {
+    const { method = "GET", url: path, rawHeaders: headers } = request
+    const upstream = send({ host: "127.0.0.1", port, method, path, headers, agent: false })
+    underWay.add(upstream)
+    upstream.once("socket", (socket) => socket.once("connect", () => request.pipe(upstream)))
+    upstream.once("response", (answered) => {
+      response.writeHead(answered.statusCode ?? 502, answered.rawHeaders)
+      response.flushHeaders()
+      answered.once("error", () => response.destroy()).pipe(response)
+    })
+    upstream.once("error", (error) => {
+      if (response.headersSent) return void response.destroy()
+      // Who never heard the request has done nothing of it; others may have.
+      if (!wasRefused(error) && !["GET", "HEAD"].includes(method)) return unavailable(response)
+      if (holder === port) holder = null
+      handle(request, response)
+    })
+    upstream.once("close", () => underWay.delete(upstream))
+    response.once("close", () => upstream.destroy())
+  }
+
+  return {
+    handle,
+    to: (port: number | null): void => {
+      holder = port
+      if (port !== null) resume((request, response) => forward(request, response, port))
+    },
+    /** What waits goes to `next`; what the last holder has not answered by now it never will. */
+    leave: (next: Handle): void => {
+      successor = next
+      resume(next)
+      for (const upstream of underWay) upstream.destroy(new Error("another process took over"))
+    }
+  }
+}
+
+const wasRefused = (error: Error): boolean => "code" in error && error.code === "ECONNREFUSED"
+
+const unavailable = (response: ServerResponse): void => {
+  const failure = Failure.of("unavailable", "Another control process is taking over.", {
+    next: "Look at the state with a read, then try again."
+  })
+  response.setHeader("retry-after", "1")
+  answer(response, 503, "application/json", JSON.stringify({ error: failure }))
+}
+
+const answer = (response: ServerResponse, status: number, type: string, body: string): void => {
+  if (response.headersSent || response.destroyed) return
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) })
+  response.end(body)
+}
