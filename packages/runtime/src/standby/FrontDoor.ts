@@ -123,17 +123,23 @@ const makeForwarder = () => {
   const forward = (request: IncomingMessage, response: ServerResponse, port: number): void => {
     const { method = "GET", url: path, rawHeaders: headers } = request
     const upstream = send({ host: "127.0.0.1", port, method, path, headers, agent: false })
+    let heard = false
     underWay.add(upstream)
-    upstream.once("socket", (socket) => socket.once("connect", () => request.pipe(upstream)))
+    upstream.once("socket", (socket) =>
+      socket.once("connect", () => {
+        heard = true
+        request.pipe(upstream)
+      })
+    )
     upstream.once("response", (answered) => {
       response.writeHead(answered.statusCode ?? 502, answered.rawHeaders)
       response.flushHeaders()
       answered.once("error", () => response.destroy()).pipe(response)
     })
-    upstream.once("error", (error) => {
+    upstream.once("error", () => {
       if (response.headersSent) return void response.destroy()
       // Who never heard the request has done nothing of it; others may have.
-      if (!wasRefused(error) && !["GET", "HEAD"].includes(method)) return unavailable(response)
+      if (heard && !["GET", "HEAD"].includes(method)) return unavailable(response)
       if (holder === port) holder = null
       handle(request, response)
     })
@@ -155,8 +161,6 @@ const makeForwarder = () => {
     }
   }
 }
-
-const wasRefused = (error: Error): boolean => "code" in error && error.code === "ECONNREFUSED"
 
 const unavailable = (response: ServerResponse): void => {
   const failure = Failure.of("unavailable", "Another control process is taking over.", {
