@@ -1,5 +1,6 @@
 /** The only registry: one list for each service, read top to bottom. The first is the default. */
 import { BuildProcess } from "./build/process/BuildProcess.ts"
+import { DatabasePostgres } from "./database/postgres/DatabasePostgres.ts"
 import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
@@ -11,3 +12,4 @@ export const build = [BuildProcess] as const
 export const deploy = [DeployProcess] as const
 export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const
+export const database = [DatabasePostgres] as const

@@ -26,6 +26,8 @@ export const VariableId = id("var").pipe(Schema.brand("VariableId"))
 export type VariableId = typeof VariableId.Type
 export const TokenId = id("tok").pipe(Schema.brand("TokenId"))
 export type TokenId = typeof TokenId.Type
+export const ResourceId = id("res").pipe(Schema.brand("ResourceId"))
+export type ResourceId = typeof ResourceId.Type
 
 /** Chance comes in as a service, so that a test can fix it. */
 export class Ids extends Context.Service<

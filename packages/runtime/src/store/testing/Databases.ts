@@ -1,6 +1,11 @@
 /** Runs a file's tests on SQLite, and on Postgres where it is installed. */
+
+import {
+  hasPostgres,
+  type PostgresServer,
+  startPostgres
+} from "@deploy-mcp/providers/database/postgres/PostgresServer"
 import { afterAll, beforeAll, describe, it } from "vitest"
-import { hasPostgres, type PostgresServer, startPostgres } from "./PostgresServer.ts"
 
 /** Gives each test an empty database; undefined stands for the home's own SQLite. */
 export type FreshDatabase = () => string | undefined

@@ -4,7 +4,15 @@
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { chownSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs"
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -24,33 +32,61 @@ const programs = (): string | null => {
 export const hasPostgres = programs() !== null
 
 export interface PostgresServer {
+  /** How its superuser reaches a database, `postgres` when none is named. */
+  readonly url: (database?: string) => string
+  /** Runs one statement as the superuser in the database `postgres`. */
+  readonly execute: (statement: string) => void
+  /** All that it has logged. */
+  readonly log: () => string
   /** The address of an empty database that nobody else has. */
   readonly database: () => string
   readonly stop: () => Promise<void>
 }
 
-export const startPostgres = async (): Promise<PostgresServer> => {
+/** `settings`: lines of `postgresql.conf`, e.g. `log_statement=all`. */
+export const startPostgres = async (
+  settings: ReadonlyArray<string> = []
+): Promise<PostgresServer> => {
   const bin = programs()
   if (bin === null) throw new Error("Postgres is not installed")
   const folder = mkdtempSync(join(realpathSync(tmpdir()), "deploy-mcp-postgres-"))
   const data = join(folder, "data")
-  if (process.getuid?.() === 0) chownSync(folder, nobody, nobody)
+  const password = randomBytes(12).toString("hex")
+  const passwordFile = join(folder, "password")
+  writeFileSync(passwordFile, password, { mode: 0o600 })
+  if (process.getuid?.() === 0) {
+    for (const path of [folder, passwordFile]) chownSync(path, nobody, nobody)
+  }
   const port = await freePort()
-  run(join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+  const login = ["-U", "postgres", "-A", "scram-sha-256", `--pwfile=${passwordFile}`]
+  run(join(bin, "initdb"), ["-D", data, ...login, "-E", "UTF8", "--no-sync"])
   const server = spawn(
     "setpriv",
     [
       ...["--pdeathsig", "SIGQUIT", ...asNobody, "--", join(bin, "postgres"), "-D", data],
-      ...["-h", "127.0.0.1", "-k", "", "-p", `${port}`, "-F", "-c", "max_connections=200"]
+      ...["-h", "127.0.0.1", "-k", "", "-p", `${port}`, "-F", "-c", "max_connections=200"],
+      ...settings.flatMap((setting) => ["-c", setting])
     ],
     { stdio: ["ignore", "ignore", "pipe"] }
   )
-  await started(server)
-  const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`
+  let log = ""
+  server.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log += text
+  })
+  await started(server, () => log)
+  const url = (database = "postgres") =>
+    `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
+  const execute = (statement: string) => {
+    const where = ["-h", "127.0.0.1", "-p", `${port}`, "-U", "postgres", "-d", "postgres"]
+    run(join(bin, "psql"), ["-q", ...where, "-c", statement], { PGPASSWORD: password })
+  }
   return {
+    url,
+    execute,
+    log: () => log,
     database: () => {
       const name = `test_${randomBytes(6).toString("hex")}`
-      run(join(bin, "psql"), "-q", "-d", url("postgres"), "-c", `CREATE DATABASE ${name}`)
+      execute(`CREATE DATABASE ${name}`)
       return url(name)
     },
     stop: async () => {
@@ -66,19 +102,18 @@ export const startPostgres = async (): Promise<PostgresServer> => {
 const asNobody =
   process.getuid?.() === 0 ? [`--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : []
 
-const run = (program: string, ...args: ReadonlyArray<string>) =>
+const run = (program: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
   execFileSync("setpriv", [...asNobody, "--", program, ...args], {
-    stdio: ["ignore", "ignore", "pipe"]
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...env }
   })
 
-const started = (server: ChildProcess) =>
+const started = (server: ChildProcess, log: () => string) =>
   new Promise<void>((resolve, reject) => {
-    let output = ""
-    const late = setTimeout(() => reject(new Error(`Postgres is not ready:\n${output}`)), patience)
-    server.once("exit", (code) => reject(new Error(`Postgres ended with ${code}:\n${output}`)))
-    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      if (output.length < 10_000) output += text
-      if (!output.includes("ready to accept connections")) return
+    const late = setTimeout(() => reject(new Error(`Postgres is not ready:\n${log()}`)), patience)
+    server.once("exit", (code) => reject(new Error(`Postgres ended with ${code}:\n${log()}`)))
+    server.stderr?.on("data", () => {
+      if (!log().includes("ready to accept connections")) return
       clearTimeout(late)
       resolve()
     })
