@@ -10,9 +10,9 @@ import { Clock, Effect, Option, Schema } from "effect"
 import { attempt, errorCode } from "../BuildFault.ts"
 import { makeDirectory, move, remove } from "../Directories.ts"
 import { readText } from "../detection/PackageJson.ts"
+import type { TreeRequest } from "../detection/TreeRequest.ts"
 import { seal } from "../Seal.ts"
 import type { Work } from "../Workplaces.ts"
-import type { TreeRequest } from "./TreeRequest.ts"
 
 export interface Tree {
   /** Holds what belongs into `folder` of the project; shared, so nobody may write to it. */

@@ -8,6 +8,7 @@
  */
 import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { delimiter, join } from "node:path"
+import { type PackageSources, toolDefaults, toolPlaces } from "../ToolSettings.ts"
 import type { Language } from "./Languages.ts"
 import type { Toolchain } from "./Toolchain.ts"
 
@@ -49,15 +50,12 @@ export interface Sandbox {
   ) => Launch
 }
 
-export interface SandboxParts {
+export interface SandboxParts extends PackageSources {
   readonly toolchain: Toolchain
   /** Directory with `passwd`, `group`, `npmrc` made by this provider. */
   readonly etc: string
   readonly caFile: string | null
   readonly searchPath: string
-  /** Addresses of the operator's; null: the usual ones. */
-  readonly pythonIndex: string | null
-  readonly goProxy: string | null
 }
 
 export const bubblewrap = (program: string, version: string, parts: SandboxParts): Sandbox => {
@@ -68,12 +66,11 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
     user: root ? buildUser : null,
     launch: (line, place, variables) => {
       const env = {
-        ...defaults(inside.cache, parts),
+        ...toolDefaults(inside.cache, parts),
         ...variables,
-        ...environment(
-          { ...inside, path: [...binOf(place), inside.path].join(delimiter) },
-          parts.caFile === null ? null : inside.ca
-        )
+        PATH: [...binOf(place), inside.path].join(delimiter),
+        HOME: inside.home,
+        ...toolPlaces(inside, parts.caFile === null ? null : inside.ca)
       }
       const options = [
         ...fence(root),
@@ -122,23 +119,17 @@ export const plain = (why: string, user: number | null, parts: SandboxParts): Sa
     file: "/bin/sh",
     args: ["-c", line],
     env: {
-      ...defaults(place.cache, parts),
+      ...toolDefaults(place.cache, parts),
       ...variables,
-      ...environment(
-        {
-          home: place.home,
-          cache: place.cache,
-          npmrc: join(parts.etc, "npmrc"),
-          path: [
-            ...(parts.toolchain.npm === null ? [] : [join(parts.etc, "bin")]),
-            ...binOf(place),
-            parts.toolchain.node.bin,
-            parts.searchPath,
-            "/usr/local/bin:/usr/bin:/bin"
-          ].join(delimiter)
-        },
-        parts.caFile
-      )
+      PATH: [
+        ...(parts.toolchain.npm === null ? [] : [join(parts.etc, "bin")]),
+        ...binOf(place),
+        parts.toolchain.node.bin,
+        parts.searchPath,
+        "/usr/local/bin:/usr/bin:/bin"
+      ].join(delimiter),
+      HOME: place.home,
+      ...toolPlaces({ cache: place.cache, npmrc: join(parts.etc, "npmrc") }, parts.caFile)
     },
     cwd: place.app,
     ...(user === null ? {} : { user })
@@ -160,50 +151,6 @@ const binOf = ({ language }: Workplace) => (language ? [language.bin] : [])
 /** At its own place: installations hold absolute paths. */
 const language = ({ language }: Workplace): ReadonlyArray<string> =>
   !language || `${language.root}/`.startsWith("/usr/") ? [] : readOnly(language.root, language.root)
-
-/** A tenant's variables replace these. */
-const defaults = (cache: string, { pythonIndex, goProxy }: SandboxParts) => ({
-  LANG: "C.UTF-8",
-  CI: "true",
-  NO_COLOR: "1",
-  PIP_NO_INPUT: "1",
-  PIP_PROGRESS_BAR: "off",
-  PIP_DISABLE_PIP_VERSION_CHECK: "1",
-  ...(pythonIndex === null ? {} : { PIP_INDEX_URL: pythonIndex, UV_DEFAULT_INDEX: pythonIndex }),
-  UV_NO_PROGRESS: "1",
-  UV_LINK_MODE: "copy",
-  UV_PYTHON_DOWNLOADS: "never",
-  GOPATH: `${cache}/_others/go`,
-  GOFLAGS: "-buildvcs=false -modcacherw",
-  GOTOOLCHAIN: "local",
-  CGO_ENABLED: "0",
-  ...(goProxy === null ? {} : { GOPROXY: goProxy })
-})
-
-const environment = (
-  places: { home: string; cache: string; npmrc: string; path: string },
-  caFile: string | null
-): Record<string, string> => ({
-  PATH: places.path,
-  HOME: places.home,
-  npm_config_cache: places.cache,
-  npm_config_globalconfig: places.npmrc,
-  XDG_CACHE_HOME: `${places.cache}/_others`,
-  BUN_INSTALL_CACHE_DIR: `${places.cache}/_others/bun`,
-  YARN_GLOBAL_FOLDER: `${places.cache}/_others/berry`,
-  YARN_ENABLE_GLOBAL_CACHE: "true",
-  YARN_ENABLE_TELEMETRY: "false",
-  // A project may bring a yarn of its own; the planned one runs.
-  YARN_IGNORE_PATH: "1",
-  ...(caFile === null
-    ? {}
-    : {
-        NODE_EXTRA_CA_CERTS: caFile,
-        SSL_CERT_FILE: caFile,
-        PIP_CERT: caFile,
-        npm_config_cafile: caFile
-      })
-})
 
 const fence = (root: boolean): ReadonlyArray<string> => [
   ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],

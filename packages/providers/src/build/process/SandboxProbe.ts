@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
 import { attempt } from "../BuildFault.ts"
+import { npmrc, yarnrc } from "../ToolSettings.ts"
 import { makeWork } from "../Workplaces.ts"
 import { bubblewrap, buildUser, plain, type Sandbox, type SandboxParts } from "./Sandbox.ts"
 import { runStep } from "./Step.ts"
@@ -92,8 +93,8 @@ export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, 
     await chmod(join(etc, "bin"), 0o755)
     await writeReadable(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
     await writeReadable(join(etc, "group"), `build:x:${user}:\n`)
-    await writeReadable(join(etc, "npmrc"), npmrc(options))
-    await writeReadable(join(etc, "yarnrc.yml"), yarnrc(options))
+    await writeReadable(join(etc, "npmrc"), npmrc(options.npmRegistry))
+    await writeReadable(join(etc, "yarnrc.yml"), yarnrc(options.npmRegistry))
     if (options.npm === null) return
     for (const name of ["npm", "npx"]) {
       const path = join(etc, "bin", name)
@@ -104,23 +105,3 @@ export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, 
 
 const writeReadable = (path: string, text: string) =>
   writeFile(path, text).then(() => chmod(path, 0o644))
-
-/** Defaults that a project's own .npmrc may override. Few retries: a step must not hang on a dead registry. */
-const npmrc = ({ npmRegistry }: EtcOptions) =>
-  [
-    "audit=false",
-    "fund=false",
-    "update-notifier=false",
-    "progress=false",
-    "prefer-offline=true",
-    "fetch-retries=2",
-    "fetch-retry-mintimeout=500",
-    "fetch-retry-maxtimeout=3000",
-    "fetch-timeout=60000",
-    ...(npmRegistry === null ? [] : [`registry=${npmRegistry}`]),
-    ""
-  ].join("\n")
-
-/** For the yarn that reads no .npmrc; JSON is YAML too. */
-const yarnrc = ({ npmRegistry }: EtcOptions) =>
-  `${JSON.stringify(npmRegistry === null ? {} : { npmRegistryServer: npmRegistry })}\n`

@@ -20,7 +20,7 @@ export interface TreeRequest extends TreeInput {
 }
 
 /** Null: this install has to run among the project's files, each time. */
-export const treeRequest = Effect.fn("BuildProcess.treeRequest")(function* (
+export const treeRequest = Effect.fn("Build.treeRequest")(function* (
   root: string,
   install: string,
   identity: ReadonlyArray<string>,

@@ -1,16 +1,10 @@
 /** An `npm ci` whose outcome depends on nothing but its manifests, as its lockfile shows. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect, Option, Schema } from "effect"
-import {
-  dependenciesOf,
-  isRecord,
-  maxLockfile,
-  maxManifest,
-  standsAlone
-} from "../detection/Manifest.ts"
-import { readJson, readText } from "../detection/PackageJson.ts"
-import { npmLockfiles } from "../detection/PackageManagers.ts"
-import { firstFile } from "../detection/SourceTree.ts"
+import { dependenciesOf, isRecord, maxLockfile, maxManifest, standsAlone } from "./Manifest.ts"
+import { readJson, readText } from "./PackageJson.ts"
+import { npmLockfiles } from "./PackageManagers.ts"
+import { firstFile } from "./SourceTree.ts"
 import type { TreeInput } from "./TreeRequest.ts"
 
 /** Flags that keep the outcome a function of the manifests. */
@@ -18,7 +12,7 @@ const keepable =
   /^npm ci(?: --(?:omit|include|install-strategy)=[a-z]+| --(?:legacy-peer-deps|strict-peer-deps|ignore-scripts|force|no-audit|no-fund))*$/u
 
 /** Null: this install has to run among the project's files, each time. */
-export const npmTree = Effect.fn("BuildProcess.npmTree")(function* (
+export const npmTree = Effect.fn("Build.npmTree")(function* (
   root: string,
   install: string
 ): Effect.fn.Return<TreeInput | null, BuildError> {

@@ -1,15 +1,9 @@
 /** Installs by pnpm, yarn and bun that depend on nothing but their manifests and settings. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import {
-  dependenciesOf,
-  isRecord,
-  maxLockfile,
-  maxManifest,
-  standsAlone
-} from "../detection/Manifest.ts"
-import { readJson, readText } from "../detection/PackageJson.ts"
-import { firstFile, isDirectory } from "../detection/SourceTree.ts"
+import { dependenciesOf, isRecord, maxLockfile, maxManifest, standsAlone } from "./Manifest.ts"
+import { readJson, readText } from "./PackageJson.ts"
+import { firstFile, isDirectory } from "./SourceTree.ts"
 import type { TreeInput } from "./TreeRequest.ts"
 
 /** The lines that are planned, and no others. */
@@ -25,7 +19,7 @@ const settings = [".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "pnpm-works
 const programs = [".pnpmfile.cjs", ".pnpmfile.mjs"]
 
 /** Null: this install has to run among the project's files, each time. */
-export const fetchedTree = Effect.fn("BuildProcess.fetchedTree")(function* (
+export const fetchedTree = Effect.fn("Build.fetchedTree")(function* (
   root: string,
   install: string
 ): Effect.fn.Return<TreeInput | null, BuildError> {

@@ -1,8 +1,8 @@
 /** What package managers' complaints mean for the person who pushed. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { FailureCode } from "@deploy-mcp/domain/Failure"
-import { rejected } from "../BuildFault.ts"
-import type { BuildLog } from "../BuildLog.ts"
+import { rejected } from "./BuildFault.ts"
+import type { BuildLog } from "./BuildLog.ts"
 
 interface Complaint {
   /** Looked for in the last lines of the output. */

@@ -1,13 +1,13 @@
 /** Installs of Python dependencies that are a function of their manifests. */
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Effect } from "effect"
-import { maxLockfile, maxManifest } from "../detection/Manifest.ts"
-import { readText } from "../detection/PackageJson.ts"
-import { pip, uvSync } from "../detection/PythonProject.ts"
+import { maxLockfile, maxManifest } from "./Manifest.ts"
+import { readText } from "./PackageJson.ts"
+import { pip, uvSync } from "./PythonProject.ts"
 import type { TreeInput } from "./TreeRequest.ts"
 
 /** Null: this install has to run among the project's files, each time. */
-export const pythonTree = Effect.fn("BuildProcess.pythonTree")(function* (
+export const pythonTree = Effect.fn("Build.pythonTree")(function* (
   root: string,
   install: string
 ): Effect.fn.Return<TreeInput | null, BuildError> {
