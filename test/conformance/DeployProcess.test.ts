@@ -69,7 +69,7 @@ const visit = (port: number, host: string) =>
 
 DeployConformance.suite("process", provider, {
   world: Node.layer,
-  get: (label) => Node.use(({ appsPort }) => visit(appsPort, `${label}.localhost`)),
+  get: ({ label }) => Node.use(({ appsPort }) => visit(appsPort, `${label}.localhost`)),
   site: (text) =>
     Effect.map(folder, (root) => {
       writeFileSync(join(root, "index.html"), text)

@@ -31,7 +31,8 @@ export class Deploy extends Context.Service<
   {
     /**
      * True: a spec's `route` and `hostnames` lead visitors to the release. False: an ingress must, each
-     * healthy release is told with its `endpoint`, and static releases are not its business.
+     * healthy release is told with its `endpoint`, no `route` is told, and static releases are not its
+     * business. A release that is not listed any more then answers for some time yet.
      */
     readonly routes: boolean
     /**

@@ -2,23 +2,37 @@
  * What "implements Deploy" means:
  *
  *     DeployConformance.suite("mine", layer, { world, get, site, doomed })
+ *
+ * Visitors of a provider that routes come by hostname, those of another one to the endpoint that it tells.
  */
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import { Deploy, type Observation } from "../Deploy.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
 import type { LogSearch } from "../model/LogLine.ts"
-import type { ReleaseObserved, StageSpec, Workload } from "../node/NodeProtocol.ts"
+import type {
+  EndpointWorkload,
+  ReleaseObserved,
+  StageSpec,
+  Workload
+} from "../node/NodeProtocol.ts"
 
 export interface DeployWorld<W> {
   /** What outlives an instance of the provider: a node. Made once for the suite. */
   readonly world: Layer.Layer<W, unknown>
-  /** What a visitor of a hostname gets, by its label; null where nothing is served. */
-  readonly get: (label: string) => Effect.Effect<string | null, unknown, W>
+  /** What a visitor gets; null where nothing is served. */
+  readonly get: (door: Door) => Effect.Effect<string | null, unknown, W>
   /** Something to run whose page is this text. */
   readonly site: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
   /** Something that prints a line and never becomes healthy. */
   readonly doomed: Effect.Effect<Workload, unknown, W | Scope.Scope>
+}
+
+export interface Door {
+  /** Of the hostname. */
+  readonly label: string
+  /** Of the routed release, where it was told last; null: it never was. */
+  readonly endpoint: EndpointWorkload | null
 }
 
 export const suite = <W>(
@@ -27,6 +41,13 @@ export const suite = <W>(
   { world, get, site, doomed }: DeployWorld<W>
 ): void => {
   let epoch = 0
+  const endpoints = new Map<ReleaseId, EndpointWorkload>()
+
+  const visit = (spec: StageSpec) =>
+    get({
+      label: spec.hostnames[0] ?? "",
+      endpoint: (spec.route === null ? null : endpoints.get(spec.route)) ?? null
+    })
 
   /** A new control: a new instance that attaches with a higher epoch and tells the whole state. */
   const control = <A, E, R>(
@@ -35,7 +56,7 @@ export const suite = <W>(
   ) =>
     Effect.gen(function* () {
       const deploy = yield* Deploy
-      const seen = seenBy()
+      const seen = seenBy(endpoints)
       const hello = yield* Deferred.make<void>()
       epoch += 1
       yield* deploy.attach(epoch).pipe(
@@ -48,13 +69,22 @@ export const suite = <W>(
       yield* Deferred.await(hello)
       yield* deploy.snapshot(stages)
       const settled = (spec: StageSpec) =>
-        until(`generation ${spec.generation}`, () => seen.generation(spec.stage) >= spec.generation)
+        until(`generation ${spec.generation} of ${spec.name}`, () =>
+          deploy.routes
+            ? seen.generation(spec.stage) >= spec.generation
+            : spec.releases.every(
+                ({ release }, index) =>
+                  release !== spec.route || seen.release(spec, index)?.state === "healthy"
+              )
+        )
       const ensure = (spec: StageSpec) =>
         Effect.andThen(
           Deploy.use((deploy) => deploy.ensure(spec)),
           settled(spec)
         )
-      return yield* use({ ...seen, settled, ensure })
+      const result = yield* use({ ...seen, settled, ensure })
+      if (!deploy.routes) assert.isFalse(seen.routed(), "a route is told by whoever routes")
+      return result
     }).pipe(Effect.scoped, (effect) =>
       Effect.provide(effect, Layer.fresh(provider), { local: true })
     )
@@ -63,21 +93,20 @@ export const suite = <W>(
     it.effect("serves what it is told, again, and told by a new control", () =>
       Effect.gen(function* () {
         const spec = stageOf(1, 1, [yield* site("one")], 0)
-        const [label = ""] = spec.hostnames
         yield* control([], ({ ensure }) =>
           Effect.gen(function* () {
             yield* ensure(spec)
-            assert.strictEqual(yield* get(label), "one")
+            assert.strictEqual(yield* visit(spec), "one")
             yield* ensure(spec)
-            assert.strictEqual(yield* get(label), "one")
+            assert.strictEqual(yield* visit(spec), "one")
           })
         )
-        assert.strictEqual(yield* get(label), "one", "served without a control")
+        assert.strictEqual(yield* visit(spec), "one", "served without a control")
         yield* control([spec], ({ settled, release }) =>
           Effect.gen(function* () {
             yield* settled(spec)
             yield* until("what is there is told", () => release(spec, 0)?.state === "healthy")
-            assert.strictEqual(yield* get(label), "one")
+            assert.strictEqual(yield* visit(spec), "one")
           })
         )
       })
@@ -88,18 +117,17 @@ export const suite = <W>(
         const workloads = [yield* site("old"), yield* site("new")]
         const older = stageOf(2, 1, workloads, 0)
         const newer = stageOf(2, 2, workloads, 1)
-        const [label = ""] = older.hostnames
         yield* control([], ({ ensure }) =>
           Effect.gen(function* () {
             yield* ensure(older)
-            assert.strictEqual(yield* get(label), "old")
+            assert.strictEqual(yield* visit(older), "old")
             yield* ensure(newer)
-            assert.strictEqual(yield* get(label), "new")
+            assert.strictEqual(yield* visit(newer), "new")
             yield* Deploy.use((deploy) => deploy.ensure(older))
             yield* Deploy.use((deploy) => deploy.remove(older.stage, older.generation))
             // Messages are handled in their order: what was late has been looked at by now.
             yield* ensure(stageOf(3, 1, workloads, 0))
-            assert.strictEqual(yield* get(label), "new")
+            assert.strictEqual(yield* visit(newer), "new")
           })
         )
       })
@@ -114,7 +142,7 @@ export const suite = <W>(
             yield* ensure(spec)
             yield* until("the doomed one has failed", () => release(spec, 1)?.state === "failed")
             assert.isNotEmpty(release(spec, 1)?.failure?.cause)
-            assert.strictEqual(yield* get(spec.hostnames[0] ?? ""), "fine")
+            assert.strictEqual(yield* visit(spec), "fine")
           })
         )
       })
@@ -129,14 +157,14 @@ export const suite = <W>(
         yield* control([stays, goes], ({ settled }) =>
           Effect.gen(function* () {
             yield* Effect.andThen(settled(stays), settled(goes))
-            assert.strictEqual(yield* get(goes.hostnames[0] ?? ""), "goes")
+            assert.strictEqual(yield* visit(goes), "goes")
           })
         )
         yield* control([stays], ({ settled }) =>
           Effect.gen(function* () {
             yield* settled(stays)
             yield* gone(goes)
-            assert.strictEqual(yield* get(stays.hostnames[0] ?? ""), "stays")
+            assert.strictEqual(yield* visit(stays), "stays")
           })
         )
       })
@@ -193,7 +221,7 @@ export const suite = <W>(
   })
 
   const gone = (spec: StageSpec) =>
-    get(spec.hostnames[0] ?? "").pipe(
+    visit(spec).pipe(
       Effect.flatMap((found) => (found === null ? Effect.void : Effect.fail(found))),
       Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 })
     )
@@ -206,19 +234,27 @@ interface Control extends Seen {
 }
 
 interface Seen {
+  /** Any route was told. */
+  readonly routed: () => boolean
   readonly generation: (stage: StageId) => number
   readonly release: (spec: StageSpec, index: number) => ReleaseObserved | undefined
 }
 
 /** What a control has been told, by stage and by release. */
-const seenBy = (): Seen & { readonly note: (observation: Observation) => void } => {
+const seenBy = (
+  endpoints: Map<ReleaseId, EndpointWorkload>
+): Seen & { readonly note: (observation: Observation) => void } => {
   const generations = new Map<StageId, number>()
   const releases = new Map<ReleaseId, ReleaseObserved>()
   return {
     note: (observation) => {
       if (observation.type === "route") generations.set(observation.stage, observation.generation)
-      if (observation.type === "release") releases.set(observation.release, observation)
+      if (observation.type !== "release") return
+      releases.set(observation.release, observation)
+      if (observation.endpoint !== undefined)
+        endpoints.set(observation.release, observation.endpoint)
     },
+    routed: () => generations.size > 0,
     generation: (stage) => generations.get(stage) ?? -1,
     release: (spec, index) => {
       const wanted = spec.releases[index]?.release

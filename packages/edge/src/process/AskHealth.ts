@@ -1,14 +1,7 @@
 /** One question over HTTP whether a process is ready for visitors. */
 import { request } from "node:http"
+import type { HealthAnswer } from "@deploy-mcp/domain/node/ExplainSilence"
 import type { Endpoint } from "./Processes.ts"
-
-export interface HealthAnswer {
-  readonly healthy: boolean
-  /** Such as `answered 503`. */
-  readonly summary: string
-  /** What it said, or why nothing came. */
-  readonly evidence: ReadonlyArray<string>
-}
 
 /** An answer may take this long, so that one lost question does not use up the whole time. */
 const patienceMs = 5000

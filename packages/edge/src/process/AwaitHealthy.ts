@@ -4,10 +4,12 @@
  */
 import { connect } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
+import { explainSilence, type HealthAnswer } from "@deploy-mcp/domain/node/ExplainSilence"
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
-import { askHealth, type HealthAnswer } from "./AskHealth.ts"
+import type { ListeningSocket } from "@deploy-mcp/domain/node/SocketTable"
+import { askHealth } from "./AskHealth.ts"
 import type { Launched } from "./Launch.ts"
-import { type ListeningSocket, listeningSockets } from "./ListeningSockets.ts"
+import { listeningSockets } from "./ListeningSockets.ts"
 import type { Endpoint } from "./Processes.ts"
 
 export type Outcome =
@@ -46,7 +48,11 @@ export const awaitHealthy = async (
     }
     const late = Date.now() >= deadline
     const wrong = seen.unchangedFor() >= settledMs && !endpoint && seen.sockets.length > 0
-    if (late || wrong) return { endpoint: null, failure: explain(run, workload, seen, health) }
+    if (late || wrong) {
+      const reachableHere = (socket: ListeningSocket) => reachable(run, socket)
+      const asked = { ...workload, port: run.port }
+      return { endpoint: null, failure: explainSilence(asked, seen.sockets, reachableHere, health) }
+    }
     await pause(pauseAfter(Date.now() - started, health), undefined, { signal }).catch(() => {})
   }
   return null
@@ -120,33 +126,3 @@ const elsewhere = (run: Launched, seen: Seen): Endpoint | null => {
 
 const reachable = (run: Launched, socket: ListeningSocket): boolean =>
   !run.ownNetwork || !socket.loopback
-
-const explain = (
-  run: Launched,
-  workload: ProcessWorkload,
-  seen: Seen,
-  health: HealthAnswer | null
-): ProcessFailure => {
-  const seconds = Math.round(workload.startTimeout / 100) / 10
-  const [open] = seen.sockets.filter((socket) => reachable(run, socket))
-  const [closed] = seen.sockets
-  if (health) {
-    const path = workload.healthPath ?? "/"
-    return {
-      code: "unhealthy",
-      cause: `${path} gave no good answer within ${seconds} s: ${health.summary}.`,
-      evidence: health.evidence,
-      port: null
-    }
-  }
-  if (open && open.port !== run.port) {
-    const cause = `The process listens on port ${open.port}, not on port ${run.port}.`
-    return { code: "wrong_port", cause, evidence: [], port: open.port }
-  }
-  if (closed && !reachable(run, closed)) {
-    const cause = `The process listens on port ${closed.port}, but only on the loopback address.`
-    return { code: "loopback_only", cause, evidence: [], port: closed.port }
-  }
-  const cause = `The process listened on no port within ${seconds} s; PORT was ${run.port}.`
-  return { code: "no_port", cause, evidence: [], port: null }
-}

@@ -1,6 +1,7 @@
 /** One run of a service, from its start to its last process, however this machine starts it. */
 import type { ChildProcess } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
+import type { Exit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { serviceProcesses, signalProcess } from "./ProcessTree.ts"
 
@@ -28,14 +29,6 @@ export interface Launched {
   readonly terminate: () => Promise<boolean>
   /** Kills what still runs; resolves when nothing is left. May be called twice. */
   readonly remove: () => Promise<void>
-}
-
-export interface Exit {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly outOfMemory: boolean
-  /** False: it ended before the tenant's command line was reached. */
-  readonly started: boolean
 }
 
 /** May reject with a `LaunchError`: nothing was started and nothing is left. */

@@ -1,6 +1,7 @@
 import { createServer } from "node:net"
+import { parseSocketTable } from "@deploy-mcp/domain/node/SocketTable"
 import { assert, describe, it } from "vitest"
-import { listeningSockets, parseSocketTable } from "./ListeningSockets.ts"
+import { listeningSockets } from "./ListeningSockets.ts"
 
 const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0

@@ -1,6 +1,7 @@
 /** Runs processes behind the strongest fence that this machine allows, and says which one that is. */
+
+import { type Backoff, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
 import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
-import { type Backoff, defaultBackoff } from "./Backoff.ts"
 import type { Launch } from "./Launch.ts"
 import { launchDirect } from "./LaunchDirect.ts"
 import { launchInSlot } from "./LaunchInSlot.ts"

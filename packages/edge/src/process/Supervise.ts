@@ -1,9 +1,14 @@
 /** The life of one release's process: start, become healthy, be started again, stop. */
 import { setTimeout as pause } from "node:timers/promises"
+import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
+import {
+  evidenceLines,
+  explainExit,
+  keptLines,
+  takenPort
+} from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { awaitHealthy } from "./AwaitHealthy.ts"
-import { type Backoff, countEnds } from "./Backoff.ts"
-import { evidenceLines, explainExit, keptLines, takenPort } from "./ExplainExit.ts"
 import {
   endGently,
   isLaunched,

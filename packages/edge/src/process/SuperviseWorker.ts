@@ -1,8 +1,8 @@
 /** The life of one worker: started, started again whenever it ends, stopped. Nobody waits for it. */
 import { setTimeout as pause } from "node:timers/promises"
+import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
+import { explainExit, keptLines } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
-import { type Backoff, countEnds } from "./Backoff.ts"
-import { explainExit, keptLines } from "./ExplainExit.ts"
 import { endGently, isLaunched, type Launch, notLaunched } from "./Launch.ts"
 import type { RunningWorker, WorkerRequest } from "./Processes.ts"
 import { makeStop, type Stop } from "./Stop.ts"

@@ -17,7 +17,7 @@ const folderWith = (name: string, text: string) =>
 
 DeployConformance.suite("memory", provider, {
   world: NodeWorld.layer,
-  get: (label) =>
+  get: ({ label }) =>
     NodeWorld.use(({ stages, running }) =>
       Effect.sync(() => {
         const stage = [...stages.values()].find(({ hostnames }) => hostnames.includes(label))

@@ -1,6 +1,13 @@
 /** Why a process ended, in the words of the failure catalogue. */
-import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
-import type { Exit, Launched } from "./Launch.ts"
+import type { ProcessFailure, ProcessWorkload } from "./NodeProtocol.ts"
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly outOfMemory: boolean
+  /** False: it ended before the tenant's command line was reached. */
+  readonly started: boolean
+}
 
 /** What is shown to people. */
 export const evidenceLines = 20
@@ -9,8 +16,9 @@ export const keptLines = 200
 
 export const explainExit = (
   exit: Exit,
-  run: Pick<Launched, "ownNetwork" | "port">,
-  workload: ProcessWorkload,
+  /** Nothing else listens where it does. */
+  run: { readonly ownNetwork: boolean },
+  workload: Pick<ProcessWorkload, "memory" | "port">,
   lines: ReadonlyArray<string>
 ): ProcessFailure => {
   const evidence = lines.slice(-evidenceLines)

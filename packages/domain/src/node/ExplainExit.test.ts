@@ -1,23 +1,11 @@
-import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { assert, describe, it } from "vitest"
 import { explainExit, takenPort } from "./ExplainExit.ts"
 
-const workload: ProcessWorkload = {
-  kind: "process",
-  directory: "/a",
-  start: "x",
-  path: [],
-  variables: null,
-  port: null,
-  healthPath: null,
-  memory: 64,
-  cpu: 1,
-  startTimeout: 1000
-}
+const workload = { port: null, memory: 64 }
 const explain = (lines: ReadonlyArray<string>, more: Partial<Parameters<typeof explainExit>[0]>) =>
   explainExit(
     { code: 1, signal: null, outOfMemory: false, started: true, ...more },
-    { ownNetwork: false, port: 8080 },
+    { ownNetwork: false },
     workload,
     lines
   )

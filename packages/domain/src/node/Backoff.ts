@@ -1,5 +1,5 @@
 /** How long to wait before a process that has ended is started again. */
-import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { ProcessFailure } from "./NodeProtocol.ts"
 
 /** Milliseconds. */
 export interface Backoff {
