@@ -7,7 +7,7 @@ import { CliOutput, Command, type HelpDoc } from "effect/cli"
 import { FetchHttpClient } from "effect/http"
 
 export const renderCli = Effect.gen(function* () {
-  const docs = yield* docsBelow([])
+  const docs = yield* helpBelow([])
   return [
     "# The command line",
     "",
@@ -24,11 +24,13 @@ export const renderCli = Effect.gen(function* () {
 type Doc = HelpDoc.HelpDoc
 
 /** The help of the command at this path and of those below it, in the order of the help. */
-const docsBelow = (path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Doc>, unknown> =>
+export const helpBelow = (
+  path: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Doc>, unknown> =>
   Effect.gen(function* () {
     const doc = yield* helpOf(path)
     const below = (doc.subcommands ?? []).flatMap((group) => group.commands)
-    const docs = yield* Effect.forEach(below, ({ name }) => docsBelow([...path, name]))
+    const docs = yield* Effect.forEach(below, ({ name }) => helpBelow([...path, name]))
     return [doc, ...docs.flat()]
   })
 
