@@ -3,6 +3,7 @@
  * only builds a site; without one, an index.html makes a site and a server.js a Node project.
  */
 import type { BuildError } from "@deploy-mcp/domain/Build"
+import { failureOf } from "@deploy-mcp/domain/Fault"
 import type { BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
@@ -11,7 +12,7 @@ import { detectGo, goFiles } from "./GoProject.ts"
 import { detectNode, hasDependencies, isDevServer, nodeEntry } from "./NodeProject.ts"
 import { readPackageJson, readText } from "./PackageJson.ts"
 import type { PlanTools } from "./PlanTools.ts"
-import { procfileNotes, readProcfile } from "./Procfile.ts"
+import { type Commands, processNotes, readProcfile } from "./Procfile.ts"
 import { detectPython, pythonFiles } from "./PythonProject.ts"
 import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
 
@@ -25,15 +26,30 @@ export const detect = Effect.fn("Build.detect")(function* (
   const procfile = yield* readProcfile(root)
   const start = given.start_command ?? procfile?.web
   const settings = start === undefined ? given : { ...given, start_command: start }
+  const workers = procfile?.workers ?? {}
+  const onlyWorkers = start === undefined && given.build_pack !== "static"
   const language = yield* languageOf(root, settings)
-  const plan = yield* language === "go"
-    ? detectGo(root, settings, tools)
-    : language === "python"
-      ? detectPython(root, settings, tools)
-      : detectWeb(source, root, settings, tools)
-  const notes = procfile === null ? [] : procfileNotes(procfile)
+  const plan = yield* (
+    language === "go"
+      ? detectGo(root, settings, tools, workers)
+      : language === "python"
+        ? detectPython(root, settings, tools, workers)
+        : detectWeb(source, root, settings, tools, workers)
+  ).pipe(Effect.mapError((error) => (onlyWorkers ? withoutWeb(error, workers) : error)))
+  const notes = procfile === null ? [] : processNotes(procfile, start, plan.kind === "static")
   return notes.length === 0 ? plan : { ...plan, notes }
 })
+
+/** Whoever has only workers is told about them, not about files that start a server. */
+const withoutWeb = (error: BuildError, workers: Commands): BuildError => {
+  const names = Object.keys(workers)
+  const { code } = failureOf(error.reason)
+  if (names.length === 0 || (code !== "unknown_kind" && code !== "no_start_command")) return error
+  const cause = `The Procfile has only ${names.join(", ")}: nothing in it or beside it answers requests.`
+  return rejected("no_start_command", cause, {
+    next: "Add a line 'web: <command>' to the Procfile with a program that listens on PORT, or set start_command; the others then run beside it."
+  })
+}
 
 /** Null: a Node project or a site. */
 const languageOf = (
@@ -51,12 +67,13 @@ const detectWeb = Effect.fn("Build.detectWeb")(function* (
   source: string,
   root: string,
   settings: ServiceSettings,
-  tools: PlanTools
+  tools: PlanTools,
+  workers: Commands
 ): Effect.fn.Return<BuildPlan, BuildError> {
   const manifest = yield* readPackageJson(root)
   const entry = yield* nodeEntry(root, manifest)
   const site = yield* detectSite(root, settings)
-  const node = detectNode({ source, root, settings, manifest, entry, tools })
+  const node = detectNode({ source, root, settings, manifest, entry, tools, workers })
   const asFiles = siteAsItIs(site, settings, tools)
 
   if (settings.build_pack === "static") {

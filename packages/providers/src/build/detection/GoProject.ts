@@ -7,6 +7,7 @@ import { rejected } from "../BuildFault.ts"
 import { maxManifest } from "./Manifest.ts"
 import { readText } from "./PackageJson.ts"
 import type { PlanTools } from "./PlanTools.ts"
+import { type Commands, withWorkers } from "./Procfile.ts"
 import { isDirectory, isFile, listing } from "./SourceTree.ts"
 
 /** Either makes a Go project. */
@@ -15,7 +16,8 @@ export const goFiles = ["go.mod", "main.go"]
 export const detectGo = Effect.fn("Build.detectGo")(function* (
   root: string,
   settings: ServiceSettings,
-  tools: PlanTools
+  tools: PlanTools,
+  workers: Commands
 ): Effect.fn.Return<BuildPlan, BuildError> {
   const go = yield* tools.languages.go
   if (go === null) {
@@ -36,6 +38,7 @@ export const detectGo = Effect.fn("Build.detectGo")(function* (
     ...(install === undefined ? {} : { install }),
     build,
     start: settings.start_command ?? "exec ./out",
+    ...withWorkers(workers),
     toolchain: [tools.revision, go.version, tools.platform],
     detected: mod === null ? "main.go" : "go.mod"
   }

@@ -1,4 +1,4 @@
-/** What is planned for Python and Go, and what a Procfile changes; no language is needed. */
+/** What is planned for Python and Go, and where a Procfile says how; no language is needed. */
 import type { ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -92,18 +92,18 @@ const cases: ReadonlyArray<Case> = [
     expected: {
       kind: "node",
       start: "exec node web.js --fast",
-      notes: ["Only 'web' of the Procfile is run; not run: worker."]
+      workers: { worker: "exec node w.js" },
+      notes: ["Process web: node web.js --fast", "Process worker: node w.js"]
     }
   },
   {
     name: "a Procfile for Python",
     files: { "app.py": flask, Procfile: "web: gunicorn app:app -b 0.0.0.0:$PORT" },
-    expected: { start: python("gunicorn app:app -b 0.0.0.0:$PORT"), notes: undefined }
-  },
-  {
-    name: "a Procfile without web",
-    files: { "server.js": "", Procfile: "worker: node w.js" },
-    expected: { start: "exec node server.js" }
+    expected: {
+      start: python("gunicorn app:app -b 0.0.0.0:$PORT"),
+      workers: undefined,
+      notes: undefined
+    }
   },
   {
     name: "start_command before the Procfile",

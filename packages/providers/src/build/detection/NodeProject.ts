@@ -7,6 +7,7 @@ import { rejected } from "../BuildFault.ts"
 import type { PackageJson } from "./PackageJson.ts"
 import { npmLockfiles, packageManager } from "./PackageManagers.ts"
 import type { PlanTools } from "./PlanTools.ts"
+import { type Commands, withWorkers } from "./Procfile.ts"
 import { firstFile } from "./SourceTree.ts"
 import { startLine } from "./StartLine.ts"
 
@@ -19,6 +20,8 @@ interface Project {
   /** The file that Node would be started with. */
   readonly entry: string | null
   readonly tools: PlanTools
+  /** Processes beside it, which only a program can have. */
+  readonly workers: Commands
 }
 
 /** `static`: the project only makes files, which are served afterwards. */
@@ -27,11 +30,14 @@ export const detectNode = (project: Project) =>
     kind: BuildPlan["kind"]
   ): Effect.fn.Return<BuildPlan, BuildError> {
     const { source, root, settings, manifest, entry, tools } = project
+    const scripts = manifest?.scripts ?? {}
     const start = kind === "node" ? startOf(project) : null
     if (kind === "node" && start === null) return yield* noStart(manifest)
-    const hasScript = manifest?.scripts?.build !== undefined
+    const workers = kind === "node" ? project.workers : {}
+    const programs = [start, ...Object.values(workers).map((line) => startLine(line, scripts))]
+    const hasScript = scripts.build !== undefined
     const builds = settings.build_command !== undefined || hasScript
-    const needsDev = builds || isDev(manifest, start?.program ?? null)
+    const needsDev = builds || programs.some((line) => isDev(manifest, line?.program ?? null))
     const wanted = settings.install_command === undefined && needsInstall(manifest, needsDev)
     const manager = wanted ? yield* packageManager(source, root, manifest) : null
     const install = settings.install_command ?? manager?.install(needsDev)
@@ -45,6 +51,7 @@ export const detectNode = (project: Project) =>
       ...(install === undefined ? {} : { install }),
       ...(build === undefined ? {} : { build }),
       ...(start === null ? {} : { start: start.line }),
+      ...withWorkers(workers, (line) => startLine(line, scripts).line),
       toolchain: [...tools.versions, ...(manager?.versions ?? [])],
       detected: describe(
         manifest,

@@ -10,7 +10,8 @@ import { rejected } from "../BuildFault.ts"
 import { maxLockfile, maxManifest } from "./Manifest.ts"
 import { readText } from "./PackageJson.ts"
 import type { PlanTools } from "./PlanTools.ts"
-import { pythonStart } from "./PythonStart.ts"
+import { type Commands, withWorkers } from "./Procfile.ts"
+import { environmentFor, pythonStart } from "./PythonStart.ts"
 import { firstFile, isFile } from "./SourceTree.ts"
 
 /** Any of them makes a Python project. */
@@ -22,7 +23,8 @@ export const pythonFiles = [
 export const detectPython = Effect.fn("Build.detectPython")(function* (
   root: string,
   settings: ServiceSettings,
-  tools: PlanTools
+  tools: PlanTools,
+  workers: Commands
 ): Effect.fn.Return<BuildPlan, BuildError> {
   const python = yield* tools.languages.python
   if (python === null) {
@@ -45,6 +47,7 @@ export const detectPython = Effect.fn("Build.detectPython")(function* (
     ...(install === undefined ? {} : { install }),
     ...(settings.build_command === undefined ? {} : { build: settings.build_command }),
     start: start.line,
+    ...withWorkers(workers, environmentFor(python.version)),
     toolchain: [tools.revision, python.version, tools.platform, ...(needs?.versions ?? [])],
     detected: needs?.file ?? start.found
   }

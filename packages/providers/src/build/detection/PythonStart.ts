@@ -78,7 +78,7 @@ const serverOf = (module: string, source: string, dependencies: string): string 
  * Programs of dependencies are found first, and output is seen when it is written. The modules are
  * named too: where the interpreter lies elsewhere than at the build, `.venv` has none.
  */
-const environmentFor = (version: string) => (command: string) => {
+export const environmentFor = (version: string) => (command: string) => {
   const exec = simple.test(command) && !builtin.test(command) ? "exec " : ""
   const modules = `$PWD/.venv/lib/python${/\d+\.\d+/u.exec(version)?.[0]}/site-packages`
   return (

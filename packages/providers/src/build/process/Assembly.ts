@@ -74,7 +74,12 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   return {
     directory: app,
     bytes: size + (shared?.bytes ?? 0),
-    runtime: { kind: "process", start: plan.start ?? "", path }
+    runtime: {
+      kind: "process",
+      start: plan.start ?? "",
+      path,
+      ...(plan.workers === undefined ? {} : { workers: plan.workers })
+    }
   }
 })
 

@@ -59,11 +59,17 @@ describe("what is told", () => {
     )
   }
 
-  it.live("of processes that do not run", () =>
+  it.live("of a release process, which does not run; the others go with the artifact", () =>
     Effect.gen(function* () {
       const bench = yield* makeBench()
-      yield* bench.run({ "server.js": "", Procfile: "web: node server.js\nclock: node clock.js\n" })
-      assert.include(bench.log, "platform Only 'web' of the Procfile is run; not run: clock.")
+      const Procfile = "web: node server.js\nclock: node clock.js\nrelease: node migrate.js\n"
+      const { runtime } = yield* bench.run({ "server.js": "", Procfile })
+      assert.include(bench.log, "platform Process clock: node clock.js")
+      assert.match(bench.log.join("\n"), /^platform Process release is not run: .*web: npm run/mu)
+      assert.deepInclude(runtime, {
+        start: "exec node server.js",
+        workers: { clock: "exec node clock.js" }
+      })
     })
   )
 })
