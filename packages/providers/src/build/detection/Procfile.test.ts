@@ -7,6 +7,11 @@ const planOf = (Procfile: string, files: Files = { "server.js": "" }, settings =
     return yield* (yield* makeBench()).plan({ ...files, Procfile }, settings)
   })
 
+const refused = (Procfile: string, files: Files = { "server.js": "" }) =>
+  Effect.gen(function* () {
+    return yield* failure((yield* makeBench()).plan({ ...files, Procfile }))
+  })
+
 describe("a Procfile", () => {
   it.live("runs whatever is not web or release beside web", () =>
     Effect.gen(function* () {
@@ -80,12 +85,12 @@ describe("a Procfile", () => {
         { "package.json": pkg({ scripts: { jobs: "x" } }) },
         { "requirements.txt": "celery" }
       ]) {
-        const found = yield* failure(planOf("worker: sh jobs.sh\nclock: true", files))
+        const found = yield* refused("worker: sh jobs.sh\nclock: true", files)
         assert.strictEqual(found.code, "no_start_command")
         assert.match(found.cause, /has only worker, clock: nothing in it/u)
         assert.match(found.next, /'web: <command>'.*PORT.*start_command/u)
       }
-      const other = yield* failure(planOf("web: x", { "go.mod": "module x\n" }))
+      const other = yield* refused("web: x", { "go.mod": "module x\n" })
       assert.match(other.cause, /no \.go file/u)
     })
   )
@@ -106,7 +111,7 @@ describe("a Procfile", () => {
       const lines = (count: number) =>
         ["web: x", ...Array.from({ length: count }, (_, at) => `w${at}: node w.js`)].join("\n")
       assert.lengthOf(Object.keys((yield* planOf(lines(8))).workers ?? {}), 8)
-      const found = yield* failure(planOf(lines(9)))
+      const found = yield* refused(lines(9))
       assert.strictEqual(found.code, "manifest_invalid")
       assert.match(found.cause, /9 processes beside web, and at most 8/u)
     })
