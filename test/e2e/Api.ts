@@ -75,6 +75,11 @@ export const apiOf = (url: () => string, key: () => string) => {
       Schema.decodeUnknownSync(Lines)(
         await call("get_logs", { name, source: "build", deployment, tail_lines: 1000 })
       ).lines.map(({ text }) => text),
+    /** The newest lines of the running program, its workers' among them. */
+    runtimeLog: async (name: string) =>
+      Schema.decodeUnknownSync(Lines)(await call("get_logs", { name, tail_lines: 1000 })).lines.map(
+        ({ text }) => text
+      ),
     /** Waits as often as it takes for a deployment to end; absent: the newest. */
     ended: async (name: string, deployment?: number) => {
       for (;;) {
