@@ -5,6 +5,7 @@ import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
 import { GitEmbedded } from "./git/embedded/GitEmbedded.ts"
+import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded] as const
@@ -13,3 +14,4 @@ export const deploy = [DeployProcess] as const
 export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const
 export const database = [DatabasePostgres] as const
+export const logs = [LogsEmbedded] as const
