@@ -145,11 +145,15 @@ const relativeViolation = (file: string, specifier: string): string | undefined 
   if (name !== "providers") return undefined
   const from = providerOf(file)
   const to = providerOf(target)
-  if (from === undefined || to === undefined || from === to || isNeutral(to, from)) return undefined
-  return neutralRooms.has(from)
+  if (to === undefined || from === to || file === registry) return undefined
+  if (from !== undefined && isNeutral(to, from)) return undefined
+  return from === undefined || neutralRooms.has(from)
     ? "what providers have in common imports none of them"
     : "a provider does not import another one"
 }
+
+/** The one file that knows the providers. */
+const registry = "packages/providers/src/catalog.ts"
 
 /** `<service>/<room>` of what is common to providers of one service and knows none of them. */
 const neutralRooms = new Set(["build/detection"])
@@ -157,7 +161,10 @@ const neutralRooms = new Set(["build/detection"])
 const isNeutral = (room: string, from: string): boolean =>
   neutralRooms.has(room) && path.posix.dirname(room) === path.posix.dirname(from)
 
-/** `<service>/<provider>` of a file inside a provider's folder. */
+/**
+ * `<service>/<provider>` of a file inside a provider's folder. What lies above those folders is common:
+ * to a service's providers (`dns/Ask.ts`), or to those of several that have one backend (`edge/EdgeClient.ts`).
+ */
 const providerOf = (file: string): string | undefined =>
   /^packages\/providers\/src\/([^/]+\/[^/]+)\//u.exec(file)?.[1]
 
@@ -241,6 +248,8 @@ describe("architecture", () => {
     ["packages/providers/src/git/a/A.ts", `import "../../dns/a/A.ts"`, /another one/],
     ["packages/providers/src/build/detection/A.ts", `import "../b/B.ts"`, /imports none of them/],
     ["packages/providers/src/git/a/A.ts", `import "../../build/detection/A.ts"`, /another one/],
+    ["packages/providers/src/edge/A.ts", `import "../deploy/b/B.ts"`, /imports none of them/],
+    ["packages/providers/src/git/A.ts", `import "./b/B.ts"`, /imports none of them/],
     ["packages/mcp/src/tools/X.ts", `import "@modelcontextprotocol/server"`, /mcp may not/],
     ["packages/mcp/src/X.ts", `type A = import("@deploy-mcp/runtime/A").A`, /mcp may not/],
     ["packages/runtime/src/cli/X.ts", `import "@deploy-mcp/mcp/Server"`, /runtime may not/],
@@ -267,6 +276,7 @@ describe("architecture", () => {
       ["packages/providers/src/catalog.ts", `import "./git/embedded/A.ts"; import "./git/b/B.ts"`],
       ["packages/providers/src/git/a/A.ts", `import "./B.ts"; import "@deploy-mcp/domain/Git"`],
       ["packages/providers/src/build/a/A.ts", `import "../detection/B.ts"; import "../C.ts"`],
+      ["packages/providers/src/deploy/a/A.ts", `import "../../edge/EdgeClient.ts"`],
       ["packages/mcp/src/Server.ts", `import { McpServer } from "@modelcontextprotocol/server"`],
       ["packages/runtime/src/X.ts", `import "@deploy-mcp/mcp/Server"; import "node:fs"`]
     ].map(([file = "", text = ""]) => ({ file, text }))

@@ -7,26 +7,29 @@ import { badRequest, noSuchHost, type Page, sendPage, sendPageOnSocket } from ".
 import { forward } from "./Proxy.ts"
 import { type RequestHead, readHead } from "./RequestHead.ts"
 import type { Stage } from "./Stage.ts"
-import type { Stages } from "./Stages.ts"
+import type { Hostnames } from "./Stages.ts"
 import { tunnel } from "./Tunnel.ts"
 import { admit } from "./WaitingRoom.ts"
 
 export interface AppsOptions {
-  readonly stages: Stages
+  readonly hostnames: Hostnames
   readonly appsDomain: string
   /** Milliseconds that a request waits for a release that is starting or coming back. */
   readonly holdMs: number
   /** Milliseconds without a byte after which a process is not waited for any longer. */
   readonly idleMs: number
+  /** Milliseconds that a connection to a release may take to come about. */
+  readonly connectMs: number
 }
 
-export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): Listening => {
+export const makeApps = (options: AppsOptions): Listening => {
+  const { appsDomain, connectMs, holdMs, hostnames, idleMs } = options
   const idle = makeIdleWatch(idleMs)
   const suffix = `.${appsDomain.toLowerCase()}`
   const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
     if (fault !== null) return badRequest(fault)
     if (upgrade && hasBody) return badRequest("An upgrade can't have a body.")
-    const stage = host.endsWith(suffix) ? stages.find(host.slice(0, -suffix.length)) : undefined
+    const stage = host.endsWith(suffix) ? hostnames.get(host.slice(0, -suffix.length)) : undefined
     return stage ?? noSuchHost(host, appsDomain)
   }
 
@@ -41,7 +44,8 @@ export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): L
         files: (files) => files.serve(request, response),
         upstream: (release, upstream, unreachable) => {
           const { name } = found.spec
-          forward(release, upstream, { request, response, head, name, idle, unreachable })
+          const exchange = { request, response, head, name, idle, connectMs, unreachable }
+          forward(release, upstream, exchange)
         }
       })
     },
@@ -57,7 +61,8 @@ export const makeApps = ({ appsDomain, holdMs, idleMs, stages }: AppsOptions): L
         files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),
         upstream: (release, upstream, unreachable) => {
           const { name } = found.spec
-          tunnel(release, upstream, { request, socket, early, head, name, idleMs, unreachable })
+          const exchange = { request, socket, early, head, name, idleMs, connectMs, unreachable }
+          tunnel(release, upstream, exchange)
         }
       })
     }

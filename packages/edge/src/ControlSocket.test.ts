@@ -24,7 +24,7 @@ describe("the conversation with control", () => {
   it("greets with what it holds, and keeps its key and its secrets to itself", async () => {
     const { control, edge, home } = await setUp({}, false)
     const hello = await control.hello(4)
-    assert.deepInclude(hello, { protocol: 1, epoch: 0, revision: 0, problem: null })
+    assert.deepInclude(hello, { protocol: 2, epoch: 0, revision: 0, problem: null })
     assert.strictEqual(hello.appsPort, edge.appsPort)
     assert.strictEqual(hello.pid, process.pid)
     assert.strictEqual(Buffer.from(hello.nodeKey, "base64url").length, 32)
@@ -68,23 +68,25 @@ describe("the conversation with control", () => {
       is("refused", ({ reason }) => reason.includes("not JSON"))
     )
 
-    const future = await openControl(home)
-    future.send({ type: "hello", protocol: 2, epoch: 9, appsPort: 0 })
-    const refused = await future.until("refusal", is("refused"))
-    assert.include(refused.reason, "protocol 2")
+    for (const protocol of [0, 3]) {
+      const other = await openControl(home)
+      other.send({ type: "hello", protocol, epoch: 9, appsPort: 0 })
+      const refused = await other.until("refusal", is("refused"))
+      assert.include(refused.reason, `protocol ${protocol}`)
+    }
   })
 
   it("listens to the newest control only and refuses an older epoch", async () => {
     const { control, home } = await setUp({}, false)
     await control.hello(5)
     const closed = new Promise((resolve) => control.socket.once("close", resolve))
-    const newer = await openControl(home)
+    const newer = await openControl(home, "deploy")
     onTestFinished(newer.close)
     await newer.hello(6)
     await closed
     const late = await openControl(home)
     onTestFinished(late.close)
-    late.send({ type: "hello", protocol: 1, epoch: 5, appsPort: 0 })
+    late.send({ type: "hello", protocol: 2, epoch: 5, appsPort: 0 })
     const refused = await late.until("refusal", is("refused"))
     assert.strictEqual(refused.epoch, 6)
     await newer.snapshot()
@@ -184,7 +186,7 @@ describe("the conversation with control", () => {
     const { control, home } = await setUp()
     await control.snapshot(stageOf(3, [staticRelease(1, root)], 1))
     await control.until("route", is("route"))
-    const later = await openControl(home)
+    const later = await openControl(home, "deploy")
     onTestFinished(later.close)
     const hello = await later.hello(2)
     assert.deepInclude(hello, { epoch: 1, revision: 1 })

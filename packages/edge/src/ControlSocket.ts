@@ -1,7 +1,8 @@
 /** The door for control: a unix socket that carries one JSON message a line. */
 import { createServer, type Server, type Socket } from "node:net"
-import type { ReleaseObserved, RouteObserved, ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
-import type { Connection, Conversation } from "./Conversation.ts"
+import type { ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Connection } from "./Conversation.ts"
+import type { Conversations } from "./Conversations.ts"
 import { reasonOf } from "./Log.ts"
 import { decodeMessage, makeLineSplitter } from "./Messages.ts"
 
@@ -9,16 +10,16 @@ export interface ControlSocket {
   /** To be bound by whoever claims the home. */
   readonly server: Server
   /** What is said until now waits for this. */
-  readonly open: (conversation: Conversation) => void
-  /** Tells the control that is connected, if there is one. */
-  readonly emit: (observation: ReleaseObserved | RouteObserved) => void
+  readonly open: (conversations: Conversations) => void
+  /** Tells the control that is connected for the role, if there is one. */
+  readonly emit: Conversations["emit"]
   readonly close: () => void
 }
 
 export const makeControlSocket = (): ControlSocket => {
-  const opened = Promise.withResolvers<Conversation>()
+  const opened = Promise.withResolvers<Conversations>()
   const connections = new Set<Connection>()
-  let conversation: Conversation | null = null
+  let conversations: Conversations | null = null
   /** One at a time, also across connections: what an older control sent last is done first. */
   let queue: Promise<unknown> = opened.promise
 
@@ -50,19 +51,19 @@ export const makeControlSocket = (): ControlSocket => {
     })
     socket.once("close", () => {
       connections.delete(connection)
-      conversation?.left(connection)
+      conversations?.left(connection)
     })
   })
 
   return {
     server,
     open: (made) => {
-      conversation = made
+      conversations = made
       opened.resolve(made)
     },
-    emit: (observation) => conversation?.emit(observation),
+    emit: (role, observation) => conversations?.emit(role, observation),
     close: () => {
-      conversation = null
+      conversations = null
       server.close()
       for (const connection of connections) connection.end()
     }

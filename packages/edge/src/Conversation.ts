@@ -1,16 +1,18 @@
 /**
- * What is said over the control socket. The newest control is the one that is listened to; what it
- * says is kept before it is acted on, and it hears of every change.
+ * What is said over the control socket with the control of one role. The newest control is the one
+ * that is listened to; what it says is kept before it is acted on, and it hears of every change.
  */
 import {
   type FromEdge,
   type Isolation,
   protocolVersion,
   type ReleaseObserved,
+  type Role,
   type RouteObserved,
   type ToEdge
 } from "@deploy-mcp/domain/node/NodeProtocol"
-import type { DesiredState } from "./DesiredState.ts"
+import type { Change } from "./DesiredState.ts"
+import { type DesiredStates, otherRole } from "./DesiredStates.ts"
 import type { Listener } from "./Listener.ts"
 import type { Log } from "./Log.ts"
 import { answerLogs, type LogConversation } from "./LogConversation.ts"
@@ -34,8 +36,8 @@ export interface Conversation {
 }
 
 export interface ConversationOptions {
-  readonly desired: DesiredState
-  readonly stages: Stages
+  readonly desired: DesiredStates
+  readonly stages: Readonly<Record<Role, Stages>>
   readonly listener: Listener
   readonly runtimeLog: RuntimeLog
   readonly nodeKey: string
@@ -43,8 +45,10 @@ export interface ConversationOptions {
   readonly log: Log
 }
 
-export const makeConversation = (options: ConversationOptions): Conversation => {
-  const { desired, listener, log, runtimeLog, stages } = options
+export const makeConversation = (role: Role, options: ConversationOptions): Conversation => {
+  const { listener, log, runtimeLog } = options
+  const desired = options.desired.of[role]
+  const stages = options.stages[role]
   const logs = new Map<number, LogConversation>()
   let current: Connection | null = null
   /** The highest epoch that greeted: an older control that comes back late is refused. */
@@ -67,11 +71,11 @@ export const makeConversation = (options: ConversationOptions): Conversation => 
       stopLogs()
       current?.end()
       current = connection
-      log(`control of epoch ${hello.epoch} is connected`)
+      log(`control of epoch ${hello.epoch} is connected for ${role}`)
     }
     connection.send({
       type: "hello",
-      protocol: protocolVersion,
+      protocol: hello.protocol,
       pid: process.pid,
       epoch: desired.epoch,
       revision: desired.revision,
@@ -84,7 +88,7 @@ export const makeConversation = (options: ConversationOptions): Conversation => 
   }
 
   const apply = async (connection: Connection, change: Change): Promise<void> => {
-    const result = await desired.accept(change)
+    const result = await options.desired.accept(role, change)
     if ("refused" in result) {
       log(`refused a ${change.type}: ${result.refused}`)
       return refuse(connection, change, result.refused)
@@ -92,6 +96,8 @@ export const makeConversation = (options: ConversationOptions): Conversation => 
     connection.send({ type: "applied", epoch: change.epoch, revision: change.revision })
     for (const removal of result.remove) stages.remove(removal)
     for (const spec of result.put) stages.put(spec)
+    // Last: their hostnames lead here already, so nobody finds them leading nowhere.
+    for (const spec of result.taken) options.stages[otherRole(role)].remove(spec)
   }
 
   const startLogs = (connection: Connection, request: LogsRequest): void => {
@@ -129,17 +135,16 @@ export const makeConversation = (options: ConversationOptions): Conversation => 
 }
 
 type Hello = Extract<ToEdge, { readonly type: "hello" }>
-type Change = Extract<ToEdge, { readonly type: "snapshot" | "delta" }>
 type LogsRequest = Extract<ToEdge, { readonly type: "logs" }>
 
 const whyNoGreeting = ({ epoch, protocol }: Hello, held: number): string | null => {
-  if (protocol !== protocolVersion) {
-    return `protocol ${protocol} is not spoken here, only ${protocolVersion}`
+  if (protocol !== protocolVersion && protocol !== protocolVersion - 1) {
+    return `protocol ${protocol} is not spoken here, only ${protocolVersion - 1} and ${protocolVersion}`
   }
   return epoch < held ? `epoch ${epoch} is older than epoch ${held} held here` : null
 }
 
-const refuse = (
+export const refuse = (
   connection: Connection,
   { epoch, revision }: { readonly epoch: number; readonly revision: number },
   reason: string

@@ -1,5 +1,5 @@
 /**
- * What control wants of this node, as far as it was accepted: the newest spec of each stage with
+ * What the control of one role wants of this node, as far as it was accepted: the newest spec of each stage with
  * epoch and revision, on disk before anybody acts on it. Older words are refused.
  */
 import { mkdir, readdir, readFile, rm } from "node:fs/promises"
@@ -10,7 +10,7 @@ import { writeAtomic } from "./AtomicFile.ts"
 import type { Log } from "./Log.ts"
 import { decodeStage } from "./Messages.ts"
 
-type Change = Extract<ToEdge, { readonly type: "snapshot" | "delta" }>
+export type Change = Extract<ToEdge, { readonly type: "snapshot" | "delta" }>
 
 /** A stage that is to go, and the newest generation that says so. */
 export interface Removal {
@@ -29,6 +29,8 @@ export interface DesiredState {
   readonly stages: ReadonlyMap<string, StageSpec>
   /** Keeps the change on disk and says what is new in it, or why it is refused. Call one at a time. */
   readonly accept: (change: Change) => Promise<Accepted | { readonly refused: string }>
+  /** Drops stages that are not this role's any more. Call one at a time, with `accept`. */
+  readonly forget: (stages: ReadonlyArray<StageSpec["stage"]>) => Promise<void>
 }
 
 export const loadDesiredState = async (folder: string, log: Log): Promise<DesiredState> => {
@@ -38,6 +40,10 @@ export const loadDesiredState = async (folder: string, log: Log): Promise<Desire
   let { epoch, revision } = await readPosition(join(folder, "node.json"))
   // Control sees a revision that it never made and sends everything again.
   if (damaged) revision = 0
+  const fileOf = (stage: string): string => join(stagesFolder, `${stage}.json`)
+  const removeFiles = async (ids: ReadonlyArray<string>): Promise<void> => {
+    for (const stage of ids) await rm(fileOf(stage), { force: true })
+  }
 
   return {
     get epoch() {
@@ -53,10 +59,8 @@ export const loadDesiredState = async (folder: string, log: Log): Promise<Desire
       const { put, remove } = differences(change, stages)
       // Stages first: a kill in between leaves newer stages under an older position, which the
       // generations make harmless; the other way round would lose a stage.
-      for (const spec of put) {
-        await writeAtomic(join(stagesFolder, `${spec.stage}.json`), JSON.stringify(spec))
-      }
-      for (const { stage } of remove) await rm(join(stagesFolder, `${stage}.json`), { force: true })
+      for (const spec of put) await writeAtomic(fileOf(spec.stage), JSON.stringify(spec))
+      await removeFiles(remove.map(({ stage }) => stage))
       const position = { epoch: change.epoch, revision: change.revision }
       await writeAtomic(join(folder, "node.json"), `${JSON.stringify(position)}\n`)
       for (const spec of put) stages.set(spec.stage, spec)
@@ -64,6 +68,10 @@ export const loadDesiredState = async (folder: string, log: Log): Promise<Desire
       epoch = change.epoch
       revision = change.revision
       return { put, remove }
+    },
+    forget: async (ids) => {
+      await removeFiles(ids)
+      for (const stage of ids) stages.delete(stage)
     }
   }
 }

@@ -6,10 +6,12 @@ import { createHash } from "node:crypto"
 import { mkdir, realpath } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
+import type { Role } from "@deploy-mcp/domain/node/NodeProtocol"
 import { makeApps } from "./Apps.ts"
 import { type ControlSocket, makeControlSocket } from "./ControlSocket.ts"
 import { makeConversation } from "./Conversation.ts"
-import { loadDesiredState } from "./DesiredState.ts"
+import { makeConversations } from "./Conversations.ts"
+import { loadDesiredStates } from "./DesiredStates.ts"
 import { makeFileCache } from "./FileCache.ts"
 import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { makeListener } from "./Listener.ts"
@@ -17,7 +19,7 @@ import { type Log, stderrLog } from "./Log.ts"
 import { loadNodeKey } from "./NodeKey.ts"
 import type { Processes, ProcessesOptions } from "./process/Processes.ts"
 import { makeRuntimeLog } from "./RuntimeLog.ts"
-import { makeStages } from "./Stages.ts"
+import { type Hostnames, makeStages } from "./Stages.ts"
 import { makeStartQueue } from "./StartQueue.ts"
 import { makeVariants } from "./Variants.ts"
 
@@ -38,6 +40,8 @@ export interface EdgeOptions {
   readonly holdMs?: number
   /** Milliseconds without a byte after which a process is not waited for any longer. */
   readonly idleMs?: number
+  /** Milliseconds that a connection to a release may take to come about. */
+  readonly connectMs?: number
 }
 
 export interface Edge {
@@ -73,37 +77,54 @@ const serve = async (
   const folder = join(home, "edge")
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const nodeKey = await loadNodeKey(folder)
-  const desired = await loadDesiredState(folder, log)
+  const desired = await loadDesiredStates(folder, log)
   const runtimeLog = makeRuntimeLog({ folder: join(home, "logs", "runtime"), log })
   const processes = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const starts = makeStartQueue(4 * availableParallelism())
   const fileCache = makeFileCache()
   const variants = makeVariants({
     folder: join(folder, "compressed"),
     log,
     onPruned: () => fileCache.forget("")
   })
-  const stages = makeStages({
-    processes,
-    nodeKey,
-    runtimeLog,
-    emit: control.emit,
-    fileCache,
-    variants,
-    starts: makeStartQueue(4 * availableParallelism()),
-    drainMs: options.drainMs ?? 30_000,
-    graceMs: options.graceMs ?? 10_000
-  })
-  const { appsDomain, holdMs = 10_000, idleMs = 300_000 } = options
-  const listener = makeListener(makeApps({ stages, appsDomain, holdMs, idleMs }))
-  for (const spec of desired.stages.values()) stages.put(spec)
+  const hostnames: Hostnames = new Map()
+  const stagesOf = (role: Role) =>
+    makeStages(hostnames, {
+      processes,
+      nodeKey,
+      runtimeLog,
+      emit: (observation) => control.emit(role, observation),
+      fileCache,
+      variants,
+      starts,
+      drainMs: options.drainMs ?? 30_000,
+      graceMs: options.graceMs ?? 10_000
+    })
+  const stages = { deploy: stagesOf("deploy"), ingress: stagesOf("ingress") }
+  const { appsDomain, connectMs = 5_000, holdMs = 10_000, idleMs = 300_000 } = options
+  const listener = makeListener(makeApps({ hostnames, appsDomain, holdMs, idleMs, connectMs }))
+  for (const role of roles) {
+    for (const spec of desired.of[role].stages.values()) stages[role].put(spec)
+  }
   await listener.move(options.appsPort)
   if (listener.problem !== null) log(listener.problem)
   const { isolation } = processes
   const { publicKey } = nodeKey
+  const conversation = (role: Role) =>
+    makeConversation(role, {
+      desired,
+      isolation,
+      listener,
+      log,
+      nodeKey: publicKey,
+      runtimeLog,
+      stages
+    })
   control.open(
-    makeConversation({ desired, isolation, listener, log, nodeKey: publicKey, runtimeLog, stages })
+    makeConversations({ deploy: conversation("deploy"), ingress: conversation("ingress") })
   )
-  log(`serves ${desired.stages.size} stages at port ${listener.port}`)
+  const count = roles.reduce((sum, role) => sum + desired.of[role].stages.size, 0)
+  log(`serves ${count} stages at port ${listener.port}`)
 
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   let closing = false
@@ -113,7 +134,7 @@ const serve = async (
     // Control hears nothing of this: what stops here is not what it wants to be stopped.
     releaseSocket(home, control.close)
     await listener.close(5_000)
-    await Promise.all([stages.close(), variants.close()])
+    await Promise.all([...roles.map((role) => stages[role].close()), variants.close()])
     await processes.close()
     await runtimeLog.close()
     await held.leave()
@@ -131,6 +152,8 @@ const serve = async (
     closed
   }
 }
+
+const roles = ["deploy", "ingress"] as const
 
 const homeIdOf = (home: string): string =>
   createHash("sha256").update(home).digest("hex").slice(0, 8)

@@ -9,6 +9,7 @@ import {
   type InformationEvent,
   type ServerResponse
 } from "node:http"
+import type { Socket } from "node:net"
 import type { IdleWatch, Watched } from "./IdleWatch.ts"
 import { badRequest, cutOff, sendPage, silent } from "./Pages.ts"
 import type { Release, Upstream } from "./Release.ts"
@@ -21,6 +22,8 @@ export interface Exchange {
   /** The service's name, for pages. */
   readonly name: string
   readonly idle: IdleWatch
+  /** Milliseconds that a connection may take to come about. */
+  readonly connectMs: number
   /** Called instead of an answer when no connection came about; nothing was sent. */
   readonly unreachable: () => void
 }
@@ -100,8 +103,9 @@ const send = (
       connected = true
       sendBody(exchange, outgoing)
     }
-    if (socket.connecting) socket.once("connect", start)
-    else start()
+    if (!socket.connecting) return start()
+    giveUpAfter(exchange.connectMs, socket)
+    socket.once("connect", start)
   })
   outgoing.on("information", (early) => passOn(exchange, early))
   outgoing.once("response", (incoming) => sendAnswer(exchange, incoming, outgoing, watched))
@@ -115,6 +119,13 @@ const send = (
     else sendPage(request, response, cutOff(name))
   })
   return outgoing
+}
+
+/** An address where nobody is any more often says nothing at all, instead of refusing. */
+export const giveUpAfter = (ms: number, socket: Socket): void => {
+  const patience = setTimeout(() => socket.destroy(new Error("no connection came about")), ms)
+  const settle = (): void => clearTimeout(patience)
+  socket.once("connect", settle).once("close", settle)
 }
 
 const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest): void => {

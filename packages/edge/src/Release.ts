@@ -1,15 +1,17 @@
 /**
- * One release on this node: a folder that is served, or a process behind a connection pool. It
+ * One release: a folder that is served, or a process or an address behind a connection pool. It
  * knows who is still being answered by it, so that it can leave without cutting anybody off.
  */
 import { Agent } from "node:http"
+import { isIP } from "node:net"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import type {
   ProcessFailure,
   ReleaseObserved,
   ReleaseSpec,
   StageSpec,
-  StaticWorkload
+  StaticWorkload,
+  Workload
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { openWith } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
@@ -43,6 +45,8 @@ export interface Release {
   readonly upstream: Upstream | null
   /** Known once it was healthy. Whoever holds the route says when they run. */
   readonly workers: Workers
+  /** The same release may be listed with another address: new requests go there. Calls nobody back. */
+  readonly relist: (spec: ReleaseSpec) => void
   /** Counts a request or tunnel as being answered until the returned function is called. */
   readonly enter: (abort: () => void) => () => void
   /** Starts a failed process again, from the beginning. */
@@ -75,7 +79,7 @@ export interface ReleaseOptions {
 export const startRelease = (options: ReleaseOptions): Release => {
   const { processes, spec, stage, starts } = options
   const answering = new Set<() => void>()
-  let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
+  let state = firstState(spec.workload)
   let everHealthy = false
   let files: StaticFiles | null = null
   let upstream: Upstream | null = null
@@ -85,7 +89,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let phase: "serving" | "draining" | "stopping" | "stopped" = "serving"
   let onIdle: (() => void) | null = null
 
-  const become = (next: ProcessState): void => {
+  const adopt = (next: ProcessState): void => {
     if (next.state === "healthy") everHealthy = true
     const moved = !sameEndpoint(upstream?.endpoint ?? null, next.endpoint)
     // A pooled connection to a process that is gone would fail the request that takes it.
@@ -97,6 +101,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
       upstream = { endpoint: next.endpoint, agent: makeAgent() }
     }
     state = next
+  }
+  const become = (next: ProcessState): void => {
+    adopt(next)
     options.onChange()
   }
   const fail = (cause: string): void =>
@@ -153,11 +160,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
   const begin = (): void => {
     const { workload } = spec
     if (workload.kind === "static") void beginStatic(workload)
-    else if (workload.kind === "endpoint") {
-      become({ ...state, state: "healthy", endpoint: { host: workload.host, port: workload.port } })
-    } else if (workload.kind === "image") fail("this node runs no containers")
-    else starts.add(() => beginProcess(workload), options.urgent)
+    if (workload.kind === "process") starts.add(() => beginProcess(workload), options.urgent)
   }
+  adopt(state)
   begin()
 
   return {
@@ -184,6 +189,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
     },
     get workers() {
       return workers
+    },
+    relist: ({ workload }) => {
+      if (workload.kind === "endpoint") adopt(firstState(workload))
     },
     enter: (abort) => {
       answering.add(abort)
@@ -221,6 +229,20 @@ export const startRelease = (options: ReleaseOptions): Release => {
       return true
     }
   }
+}
+
+/** What is known without any work: an address is somebody else's and counts as healthy at once. */
+const firstState = (workload: Workload): ProcessState => {
+  const none = { restarts: 0, endpoint: null, failure: null }
+  if (workload.kind === "image") {
+    const failure = startFailed("this node runs no containers; another deploy provider does")
+    return { ...none, state: "failed", failure }
+  }
+  if (workload.kind !== "endpoint") return { ...none, state: "starting" }
+  const { host, port } = workload
+  return isIP(host) !== 0 && port > 0 && port < 65_536
+    ? { ...none, state: "healthy", endpoint: { host, port } }
+    : { ...none, state: "failed", failure: startFailed(`${host} port ${port} is no address`) }
 }
 
 /** How long a start may hold its place in the queue. */

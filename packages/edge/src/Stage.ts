@@ -61,7 +61,9 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
 
   const converge = (): void => {
     for (const listed of spec.releases) {
-      if (!releases.has(listed.release)) releases.set(listed.release, reviveOrStart(listed))
+      const held = releases.get(listed.release)
+      if (held === undefined) releases.set(listed.release, reviveOrStart(listed))
+      else relist(held, listed)
     }
     moveRoute()
     const kept = new Set<string>(spec.releases.map((listed) => listed.release))
@@ -86,7 +88,9 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
 
   const reviveOrStart = (listed: ReleaseSpec): Release => {
     for (const release of leaving.keys()) {
-      if (release.spec.release === listed.release && release.revive()) return release
+      if (release.spec.release !== listed.release || !release.revive()) continue
+      relist(release, listed)
+      return release
     }
     const id = listed.release
     // Nothing calls back before startRelease has returned, so `release` is there when used.
@@ -101,6 +105,11 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     })
     tell(release)
     return release
+  }
+
+  const relist = (release: Release, listed: ReleaseSpec): void => {
+    release.relist(listed)
+    tell(release)
   }
 
   const changed = (release: Release): void => {

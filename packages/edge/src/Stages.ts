@@ -1,4 +1,4 @@
-/** All stages of the node and the exact table from hostname to stage. */
+/** All stages of one role, and the exact table from hostname to stage that the roles share. */
 import type {
   ReleaseObserved,
   RouteObserved,
@@ -7,9 +7,10 @@ import type {
 import type { Removal } from "./DesiredState.ts"
 import { makeStage, type Stage, type StageOptions } from "./Stage.ts"
 
+/** Which stage serves `<label>.<apps domain>`, by label. */
+export type Hostnames = Map<string, Stage>
+
 export interface Stages {
-  /** The stage that serves `<label>.<apps domain>`. */
-  readonly find: (label: string) => Stage | undefined
   readonly put: (spec: StageSpec) => void
   /** Says that nothing is routed any more, also when the stage is not there. */
   readonly remove: (removal: Removal) => void
@@ -18,16 +19,14 @@ export interface Stages {
   readonly close: () => Promise<void>
 }
 
-export const makeStages = (options: StageOptions): Stages => {
+export const makeStages = (table: Hostnames, options: StageOptions): Stages => {
   const stages = new Map<string, Stage>()
-  const table = new Map<string, Stage>()
 
   const takeOff = (stage: Stage): void => {
     for (const label of labels(stage.spec)) if (table.get(label) === stage) table.delete(label)
   }
 
   return {
-    find: (label) => table.get(label),
     put: (spec) => {
       const held = stages.get(spec.stage)
       if (held !== undefined) takeOff(held)

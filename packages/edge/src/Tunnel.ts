@@ -3,6 +3,7 @@ import { request as connect, type IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { cutOff, sendPageOnSocket, silent } from "./Pages.ts"
+import { giveUpAfter } from "./Proxy.ts"
 import type { Release, Upstream } from "./Release.ts"
 import { type RequestHead, responseFields } from "./RequestHead.ts"
 
@@ -15,6 +16,8 @@ export interface UpgradeExchange {
   readonly name: string
   /** Milliseconds that the process may take to answer; an open tunnel has no limit. */
   readonly idleMs: number
+  /** Milliseconds that a connection may take to come about. */
+  readonly connectMs: number
   /** Called when no connection came about. */
   readonly unreachable: () => void
 }
@@ -38,11 +41,12 @@ export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeEx
   }
   let connected = false
   socket.once("close", onClose)
-  outgoing.once("socket", (upward) =>
+  outgoing.once("socket", (upward) => {
+    giveUpAfter(exchange.connectMs, upward)
     upward.once("connect", () => {
       connected = true
     })
-  )
+  })
   outgoing.once("upgrade", (incoming, upward, first) => {
     socket.write(
       headOf(incoming, ["Connection", "Upgrade", "Upgrade", incoming.headers.upgrade ?? ""])

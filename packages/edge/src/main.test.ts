@@ -49,7 +49,7 @@ const makeHome = async (...below: ReadonlyArray<string>) => {
 
 const ready = async (home: string, started: Started): Promise<Control> => {
   await eventually(`it serves: ${started.log()}`, () => started.log().includes("serves"))
-  const control = await openControl(home)
+  const control = await openControl(home, "deploy")
   onTestFinished(control.close)
   return control
 }

@@ -6,11 +6,13 @@ import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
 import { GitEmbedded } from "./git/embedded/GitEmbedded.ts"
 import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
+import { IngressEmbedded } from "./ingress/embedded/IngressEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded] as const
 export const build = [BuildProcess] as const
 export const deploy = [DeployProcess] as const
+export const ingress = [IngressEmbedded] as const
 export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const
 export const database = [DatabasePostgres] as const

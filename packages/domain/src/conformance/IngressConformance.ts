@@ -21,7 +21,7 @@ export interface IngressConformanceOptions<W> {
   ) => Effect.Effect<EndpointWorkload, unknown, W | Scope.Scope>
   /** A folder whose page is this text. */
   readonly site: (text: string) => Effect.Effect<StaticWorkload, unknown, W | Scope.Scope>
-  /** The provider on a wire that carries every change and loses every reply to one. */
+  /** The provider on a wire that carries every `ensure` and loses the reply to it. */
   readonly deaf?: Layer.Layer<Ingress, unknown, W>
 }
 

@@ -5,14 +5,22 @@
  * - `epoch`: which control; rises with each start of one.
  * - `revision`: which message; rises by one for each snapshot or delta of an epoch.
  * - `generation`: which state of one stage; rises with each change of its rows. The fence.
+ *
+ * Version 2 has roles: what a control of one role wants, its epoch and its revision are its own, and a
+ * snapshot is everything of that role. A stage has one role at a time: the newer generation takes it,
+ * and of two equal ones the later word. In version 1 every control is of the role `deploy`.
  */
 import { Schema } from "effect"
 import { Workers } from "../model/Artifact.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
 import { LogLine } from "../model/LogLine.ts"
 
-/** The newest version spoken here. Control N serves an edge that speaks N or N-1. */
-export const protocolVersion = 1
+/** The newest version spoken here. Control N serves an edge that speaks N or N-1, and the other way round. */
+export const protocolVersion = 2
+
+/** `deploy` runs releases and leads hostnames to them, `ingress` leads them to what others run. */
+export const Role = Schema.Literals(["deploy", "ingress"])
+export type Role = typeof Role.Type
 
 /** Files served as they are. */
 export const StaticWorkload = Schema.Struct({
@@ -110,9 +118,11 @@ export const ControlHello = Schema.Struct({
   type: Schema.Literal("hello"),
   protocol: Schema.Int,
   epoch: Schema.Int,
-  appsPort: Schema.Int
+  appsPort: Schema.Int,
+  /** Absent: `deploy`. A connection keeps its role. */
+  role: Schema.optionalKey(Role)
 })
-/** The whole desired state: stages that are not listed are removed. */
+/** The whole desired state of the role: its stages that are not listed are removed. */
 export const Snapshot = Schema.Struct({
   type: Schema.Literal("snapshot"),
   epoch: Schema.Int,
@@ -163,9 +173,10 @@ export type Isolation = typeof Isolation.Type
 
 export const EdgeHello = Schema.Struct({
   type: Schema.Literal("hello"),
+  /** What is spoken on this connection: what control asked for. */
   protocol: Schema.Int,
   pid: Schema.Int,
-  /** What the edge holds: control goes on from a higher epoch. */
+  /** What the edge holds for this role: control goes on from a higher epoch. */
   epoch: Schema.Int,
   revision: Schema.Int,
   /** X25519 public key (raw, base64url) that variables are sealed to. */

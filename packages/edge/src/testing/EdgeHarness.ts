@@ -5,7 +5,14 @@ import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } fr
 import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { FromEdge, type StageSpec, type ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
+import {
+  type EndpointWorkload,
+  FromEdge,
+  protocolVersion,
+  type Role,
+  type StageSpec,
+  type ToEdge
+} from "@deploy-mcp/domain/node/NodeProtocol"
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
 import { type Edge, type EdgeOptions, startEdge } from "../Edge.ts"
@@ -39,7 +46,7 @@ export const startHarness = async (
       ...options
     })
   const edge = await start()
-  const control = await openControl(home)
+  const control = await openControl(home, "deploy")
   if (hello) await control.hello(1)
   const harness: Harness = {
     home,
@@ -51,7 +58,7 @@ export const startHarness = async (
       harness.control.close()
       await harness.edge.close()
       harness.edge = await start()
-      harness.control = await openControl(home)
+      harness.control = await openControl(home, "deploy")
     },
     close: async () => {
       harness.control.close()
@@ -95,7 +102,9 @@ export const is =
   (message: FromEdge): message is Of<T> =>
     message.type === type && also(message as Of<T>)
 
-export const openControl = async (home: string): Promise<Control> => {
+/** Without a role it speaks the version before roles. */
+export const openControl = async (home: string, role?: Role): Promise<Control> => {
+  const voice = role === undefined ? { protocol: 1 } : { protocol: protocolVersion, role }
   const socket = connect(join(home, "run/edge.sock"))
   await once(socket, "connect")
   const received: Array<FromEdge> = []
@@ -151,7 +160,7 @@ export const openControl = async (home: string): Promise<Control> => {
     hello: async (asEpoch, appsPort = 0) => {
       const from = received.length
       epoch = asEpoch
-      send({ type: "hello", protocol: 1, epoch, appsPort })
+      send({ type: "hello", epoch, appsPort, ...voice })
       const hello = await until("hello", is("hello"), from)
       revision = hello.epoch === epoch ? hello.revision : 0
       return hello
@@ -214,6 +223,11 @@ export const staticRelease = (number: number, root: string): StageSpec["releases
   release: idOf("rel", number),
   workload: { kind: "static", root }
 })
+
+export const endpointRelease = (
+  number: number,
+  workload: EndpointWorkload
+): StageSpec["releases"][number] => ({ release: idOf("rel", number), workload })
 
 export const stageOf = (
   generation: number,
