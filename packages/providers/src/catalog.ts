@@ -5,8 +5,8 @@ import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
 import { GitEmbedded } from "./git/embedded/GitEmbedded.ts"
-import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
 import { IngressEmbedded } from "./ingress/embedded/IngressEmbedded.ts"
+import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded] as const
