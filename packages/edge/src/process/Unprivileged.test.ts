@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process"
-import { chmod, copyFile, cp, mkdir, mkdtemp, rm } from "node:fs/promises"
+import { chmod, copyFile, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -7,12 +7,18 @@ import { assert, describe, it } from "vitest"
 import { findProgram } from "./Program.ts"
 
 const run = promisify(execFile)
+const domain = new URL("../../../domain", import.meta.url).pathname
+const isSource = (path: string) => !path.includes("/node_modules")
 
 /** The sources and the runtime, where a user without rights can read them. */
 const copyForEverybody = async (): Promise<string> => {
   const place = await mkdtemp(join(tmpdir(), "edge-unprivileged-"))
   await chmod(place, 0o755)
   await cp(new URL(".", import.meta.url).pathname, join(place, "process"), { recursive: true })
+  // Node runs no TypeScript inside of node_modules: there it is a link, as in a workspace.
+  await cp(domain, join(place, "domain"), { recursive: true, filter: isSource })
+  await mkdir(join(place, "node_modules", "@deploy-mcp"), { recursive: true })
+  await symlink("../../domain", join(place, "node_modules", "@deploy-mcp", "domain"))
   await mkdir(join(place, "bin"))
   await copyFile(process.execPath, join(place, "bin", "node"))
   await mkdir(join(place, "tmp"))
@@ -45,6 +51,7 @@ describe.each([
       assert.match(told.isolation.notes.join("\n"), /share the host's network/)
       assert.strictEqual(told.answer, "hello 'quoted'")
       assert.include(told.lines, "stdout: bye")
+      assert.include(told.work, "stdout: worked with undefined")
       assert.strictEqual(told.second.code, "fixed_port")
       assert.strictEqual(told.second.port, told.port)
       assert.strictEqual(told.pinned.code, "no_port")

@@ -42,6 +42,15 @@ const greedy = await edge.run(
   { workload: { memory: 64 } }
 )
 const memory = await greedy.failed()
+const worker = await edge.work(
+  `process.on("SIGTERM", () => { console.log("worked with", process.env.PORT); process.exit(0) })
+  require("node:child_process").spawn("sleep", ["299.125"], { detached: true }).unref()
+  console.log("works")
+  setInterval(() => {}, 1000)`
+)
+await worker.line(/works/)
+await worker.worker.stop(5000)
+const work = worker.lines
 await first.process.stop(5000)
 await edge.close()
 const commands = await Promise.all(
@@ -55,6 +64,7 @@ console.log(
     isolation,
     answer,
     lines,
+    work,
     ...told,
     second: failure,
     pinned,
