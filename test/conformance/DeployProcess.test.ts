@@ -1,6 +1,6 @@
 /** The process provider is a Deploy: the kit, through a real edge and its sandbox. */
-import { chmodSync } from "node:fs"
-import { join } from "node:path"
+import { chmodSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import * as DeployConformance from "@deploy-mcp/domain/conformance/DeployConformance"
 import { DeployProcess } from "@deploy-mcp/providers/deploy/process/DeployProcess"
 import { Effect, Layer } from "effect"
@@ -31,5 +31,34 @@ DeployConformance.suite("process", provider, {
       cpu: 1,
       startTimeout: 10_000
     }
-  })
+  }),
+  working: (text) =>
+    Effect.map(folder, (directory) => {
+      chmodSync(directory, 0o755)
+      writeFileSync(join(directory, "web.mjs"), web(text))
+      writeFileSync(join(directory, "clock.mjs"), clock(text))
+      return {
+        kind: "process" as const,
+        directory,
+        start: "exec node web.mjs",
+        path: [dirname(process.execPath)],
+        variables: null,
+        port: null,
+        healthPath: null,
+        workers: { clock: "exec node clock.mjs" },
+        memory: 128,
+        cpu: 1,
+        startTimeout: 20_000
+      }
+    })
 })
+
+const web = (text: string) => `import { createServer } from "node:http"
+createServer((_, answer) => answer.end("${text}")).listen(process.env.PORT)`
+
+const clock = (text: string) => `process.on("SIGTERM", () => {
+  console.log("${text} has ended")
+  process.exit(0)
+})
+setInterval(() => {}, 1000)
+console.log("${text} works")`

@@ -72,6 +72,27 @@ describe("the runtime log", () => {
     )
   })
 
+  it("keeps the names of workers, and reads lines that were written without one", async () => {
+    const { folder, open, segments } = await setUp()
+    const log = open()
+    log.append(stage, "rel", "stdout", "of web")
+    log.append(stage, "rel", "stderr", "of a worker", "mail-queue")
+    await log.close()
+    const [name = ""] = await segments()
+    const older = { seq: 3, at: 1, stream: "stdout", text: "older", release: "rel" }
+    await appendFile(join(folder, stage, name), `${JSON.stringify(older)}\n`)
+    const lines = await open().read(stage, 0, 10)
+    assert.deepEqual(
+      lines.map(({ process, text }) => [process, text]),
+      [
+        [undefined, "of web"],
+        ["mail-queue", "of a worker"],
+        [undefined, "older"]
+      ]
+    )
+    assert.notProperty(lines[0], "process")
+  })
+
   it("cuts long lines", async () => {
     const { open } = await setUp()
     const log = open()

@@ -26,6 +26,11 @@ export interface DeployWorld<W> {
   readonly site: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
   /** Something that prints a line and never becomes healthy. */
   readonly doomed: Effect.Effect<Workload, unknown, W | Scope.Scope>
+  /**
+   * A program whose page is this text, with a worker `clock` that prints `<text> works` and, when it is
+   * asked to end, `<text> has ended`. Absent: the provider runs no programs.
+   */
+  readonly working?: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
 }
 
 export interface Door {
@@ -38,7 +43,7 @@ export interface Door {
 export const suite = <W>(
   name: string,
   provider: Layer.Layer<Deploy, unknown, W>,
-  { world, get, site, doomed }: DeployWorld<W>
+  { world, get, site, doomed, working }: DeployWorld<W>
 ): void => {
   let epoch = 0
   const endpoints = new Map<ReleaseId, EndpointWorkload>()
@@ -207,6 +212,43 @@ export const suite = <W>(
         )
       })
     )
+
+    if (working !== undefined) {
+      it.effect("runs the workers of the routed release, and those of no other one", () =>
+        Effect.gen(function* () {
+          const workloads = [yield* working("one"), yield* working("two")]
+          const stage = (generation: number, route: number) =>
+            stageOf(11, generation, workloads, route)
+          const { stage: id } = stage(1, 0)
+          const query = { stage: id, after: null, tail: 100, follow: false }
+          const printed = Deploy.use((deploy) => Stream.runCollect(deploy.logs(query))).pipe(
+            Effect.map((lines) => lines.filter(({ process }) => process === "clock")),
+            Effect.map((lines) => lines.filter(({ stream }) => stream === "stdout"))
+          )
+          const works = (text: string) =>
+            printed.pipe(
+              Effect.filterOrFail(
+                (lines) => lines.some((line) => line.text === `${text} works`),
+                (lines) => lines
+              ),
+              Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 })
+            )
+          yield* control([], ({ ensure, release }) =>
+            Effect.gen(function* () {
+              yield* ensure(stage(1, 0))
+              yield* until("both are healthy", () =>
+                [0, 1].every((index) => release(stage(1, 0), index)?.state === "healthy")
+              )
+              yield* works("one")
+              yield* ensure(stage(2, 1))
+              assert.strictEqual(yield* visit(stage(2, 1)), "two")
+              const said = (yield* works("two")).map(({ text }) => text)
+              assert.deepStrictEqual(said, ["one works", "one has ended", "two works"])
+            })
+          )
+        })
+      )
+    }
 
     it.effect("has no lines of a stage that printed none", () =>
       control([], () =>

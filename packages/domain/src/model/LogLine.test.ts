@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { finder, redactor } from "./LogLine.ts"
+import { finder, readableText, redactor } from "./LogLine.ts"
 
 describe("finder", () => {
   const line = { at: 1000, text: "Connection REFUSED by db" }
@@ -13,6 +13,13 @@ describe("finder", () => {
     assert.isTrue(finder({ since: 1000 })(line))
     assert.isFalse(finder({ since: 1001 })(line))
     assert.isFalse(finder({ contains: "refused", since: 1001 })(line))
+  })
+
+  it("finds a worker's lines by its name, as they are shown", () => {
+    const worker = { ...line, process: "mailer" }
+    assert.isTrue(finder({ contains: "MAILER |" })(worker))
+    assert.strictEqual(readableText(worker), "mailer | Connection REFUSED by db")
+    assert.strictEqual(readableText(line), line.text)
   })
 
   it("finds everything when nothing is asked for", () => {
