@@ -1,5 +1,5 @@
 import type { KeyView } from "@deploy-mcp/domain/commands/Accounts"
-import { Effect, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Calls from "./Calls.ts"
 import { Client } from "./Client.ts"
@@ -8,7 +8,7 @@ import { finish, paint, plain, table } from "./Output.ts"
 const showAll = Effect.fn(function* () {
   const client = yield* Client
   const { keys } = yield* client.call(Calls.listKeys, {})
-  yield* finish({ keys }, rows(keys))
+  yield* finish({ keys }, rows(keys, yield* Clock.currentTimeMillis))
 })
 
 const list = Command.make("list", {}, showAll).pipe(
@@ -87,7 +87,7 @@ const splitList = (text: string) =>
     .map((part) => part.trim())
     .filter((part) => part !== "")
 
-const rows = (keys: ReadonlyArray<KeyView>) => {
+const rows = (keys: ReadonlyArray<KeyView>, now: number) => {
   const [head = "", ...body] = table([
     ["NAME", "KEY", "STATE", "PROJECT", "LAST USED", "SCOPES"],
     ...keys.map((key) => [
@@ -97,7 +97,7 @@ const rows = (keys: ReadonlyArray<KeyView>) => {
         ? "revoked"
         : key.expires_at === null
           ? "valid"
-          : `until ${key.expires_at.slice(0, 10)}`,
+          : `${Date.parse(key.expires_at) <= now ? "expired" : "until"} ${key.expires_at.slice(0, 10)}`,
       key.project ?? "all",
       key.last_used_at?.slice(0, 16) ?? "never",
       key.scopes.join(",")

@@ -23,7 +23,7 @@ const remembered = 60_000
 const day = 86_400_000
 const attemptsPerMinute = 10
 
-const unauthorized = refuse("unauthorized", "The key is unknown, expired or revoked.")
+const unauthorized = refuse("unauthorized", "The key is unknown.")
 
 const make = Effect.gen(function* () {
   const store = yield* AccountStore
@@ -48,19 +48,20 @@ const make = Effect.gen(function* () {
     const found = yield* store.keyByPrefix(prefix)
     if (Option.isNone(found)) return yield* unauthorized
     const row = found.value
-    if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)) {
-      return yield* unauthorized
-    }
     const tried = attempts.get(prefix)
     if (tried !== undefined && tried.until > now && tried.count >= attemptsPerMinute) {
       return yield* refuse("rate_limited", "Too many wrong secrets for this key.", {
         retry_after: 60
       })
     }
-    if (!(yield* Effect.promise(() => compare(sent, row.hash)))) {
+    // Why a key is over is told only to those who have it.
+    const over = (yield* Effect.promise(() => compare(sent, row.hash)))
+      ? endOf(row, now)
+      : unauthorized
+    if (over !== null) {
       const count = tried !== undefined && tried.until > now ? tried.count + 1 : 1
       attempts.set(prefix, { count, until: now + remembered })
-      return yield* unauthorized
+      return yield* over
     }
     const principal = principalOf(row)
     if (verified.size > 1000) verified.clear()
@@ -114,6 +115,14 @@ const make = Effect.gen(function* () {
     return { key: keyView(row), secret }
   })
 
+  /** A key that is limited to a project sees those that are limited to the same. */
+  const visibleKeys = Effect.gen(function* () {
+    yield* requireScope("keys:manage")
+    const { owner, project } = yield* Principal
+    const rows = yield* store.keys(owner)
+    return rows.filter(({ projectId }) => project === null || projectId === project)
+  })
+
   return Accounts.of({
     ...(yield* projectCommands),
     authenticate,
@@ -126,34 +135,49 @@ const make = Effect.gen(function* () {
       return {
         owner: principal.ownerName,
         key: keyView(key),
-        projects: projects.map((project) => project.name),
+        projects: projects
+          .filter(({ id }) => principal.project === null || id === principal.project)
+          .map(({ name }) => name),
         git_host: platform.gitHost,
-        services: yield* services.count(principal.owner),
+        services: (yield* services.list(principal.owner, principal.project)).length,
         platform: node === null ? ["The edge is being started."] : isolationLines(node.isolation),
         next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
       }
     }),
-    listKeys: Effect.gen(function* () {
-      yield* requireScope("keys:manage")
-      const principal = yield* Principal
-      return (yield* store.keys(principal.owner)).map(keyView)
-    }),
+    listKeys: Effect.map(visibleKeys, (rows) => rows.map(keyView)),
     revokeKey: Effect.fn("Accounts.revokeKey")(function* ({ name }) {
-      yield* requireScope("keys:manage")
-      const principal = yield* Principal
-      const row = yield* store.revokeKey(principal.owner, name)
-      verified.clear()
-      if (Option.isNone(row)) {
+      const target = (yield* visibleKeys).find((key) => key.name === name)
+      if (target === undefined) {
         return yield* refuse("not_found", `There is no key '${name}'.`, {
           next: "Call list_keys to see the names."
         })
       }
-      return keyView(row.value)
+      const principal = yield* Principal
+      const more = target.scopes.filter((scope) => !principal.scopes.includes(scope))
+      if (more.length > 0) {
+        return yield* refuse(
+          "forbidden",
+          `A key can only revoke weaker keys; '${name}' has also ${more.join(", ")}.`
+        )
+      }
+      const row = yield* store.revokeKey(principal.owner, name)
+      verified.clear()
+      return keyView(Option.getOrElse(row, () => target))
     })
   })
 })
 
 export const layer = Layer.effect(Accounts, make)
+
+const endOf = ({ name, revokedAt, expiresAt }: KeyRow, now: number) => {
+  const next = "Use another key, or make one with 'deploy-mcp keys create'."
+  if (revokedAt !== null) {
+    return refuse("unauthorized", `The key '${name}' was revoked at ${iso(revokedAt)}.`, { next })
+  }
+  return expiresAt === null || expiresAt > now
+    ? null
+    : refuse("unauthorized", `The key '${name}' expired at ${iso(expiresAt)}.`, { next })
+}
 
 const principalOf = (row: KeyRow): PrincipalData => ({
   owner: row.ownerId,

@@ -49,7 +49,8 @@ export const createService = Effect.gen(function* () {
     yield* checkVariables(input.variables, input.runtimeOnly ?? [])
     const project = yield* lookup.project(input.project)
     const repository = yield* identify(input.repo, input.host).pipe(
-      Effect.provideService(Platform, platform)
+      Effect.provideService(Platform, platform),
+      Effect.provideService(ServiceStore, services)
     )
     const source = yield* lookup.source(repository, input.branch)
     const settings: ServiceSettings = {

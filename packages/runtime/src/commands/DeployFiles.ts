@@ -47,7 +47,10 @@ export const deployFiles = Effect.gen(function* () {
     const known = yield* services.find(principal.owner, project, input.name)
     const identity = Option.isSome(known)
       ? repositoryOf(known.value)
-      : yield* identify(input.name, undefined).pipe(Effect.provideService(Platform, platform))
+      : yield* identify(input.name, undefined).pipe(
+          Effect.provideService(Platform, platform),
+          Effect.provideService(ServiceStore, services)
+        )
     const branch = Option.match(known, {
       onNone: () => defaultBranch,
       onSome: (row) => row.branch

@@ -5,6 +5,7 @@ import { refuse } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
 import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
+import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
@@ -16,6 +17,7 @@ import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceSto
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
+import { isVisible } from "./RepositoryVisibility.ts"
 
 const invisible = refuse("not_found", "There is no such repository for this token.", {
   next: "Check the URL, or call get_git_token for the repository."
@@ -48,7 +50,8 @@ const make = Effect.gen(function* () {
     if (Redacted.value(token).startsWith("dk_live_")) {
       const principal = yield* accounts.authenticate(token)
       const row = yield* repositories.find(principal.owner, identity)
-      if (Option.isNone(row)) return yield* invisible
+      const seen = Option.isSome(row) && (yield* mayTouch(principal, identity))
+      if (Option.isNone(row) || !seen) return yield* invisible
       yield* allow(scopeAllows(principal, access), access)
       return { repository: row.value.id, gitInstance: row.value.gitInstance }
     }
@@ -64,6 +67,9 @@ const make = Effect.gen(function* () {
     yield* allow(access === "read" || known.value.access === "write", access)
     return { repository: row.value.id, gitInstance: row.value.gitInstance }
   })
+
+  const mayTouch = (principal: PrincipalData, identity: RepositoryIdentity) =>
+    isVisible(principal, identity).pipe(Effect.provideService(ServiceStore, services))
 
   const allow = (allowed: boolean, access: string) =>
     allowed

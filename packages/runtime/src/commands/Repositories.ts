@@ -5,7 +5,7 @@ import { type GitTokenView, Repositories } from "@deploy-mcp/domain/commands/Rep
 import { type CommandError, CommandError as Refused, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
 import type { GitError } from "@deploy-mcp/domain/Git"
-import { Ids } from "@deploy-mcp/domain/model/Ids"
+import { Ids, type ProjectId } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option } from "effect"
@@ -17,6 +17,7 @@ import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { iso } from "./Present.ts"
+import { invisible, isVisible, mustBeVisible } from "./RepositoryVisibility.ts"
 
 const tokenLife = 60 * 60_000
 
@@ -26,7 +27,7 @@ export const hashToken = (token: string): string => createHash("sha256").update(
 export const identify = Effect.fnUntraced(function* (
   ref: string,
   host: string | undefined
-): Effect.fn.Return<RepositoryIdentity, CommandError, Platform | Principal> {
+): Effect.fn.Return<RepositoryIdentity, CommandError, Platform | Principal | ServiceStore> {
   const { gitHost } = yield* Platform
   const principal = yield* Principal
   if (host !== undefined && host !== gitHost) {
@@ -38,15 +39,12 @@ export const identify = Effect.fnUntraced(function* (
   const parts = ref.split("/")
   const [owner, name] = parts.length === 2 ? parts : [principal.ownerName, ref]
   if (owner !== principal.ownerName || name === undefined) {
-    return yield* refuse(
-      "repository_missing",
-      `There is no repository '${ref}' that this key can see.`
-    )
+    return yield* invisible(ref)
   }
-  return { host: gitHost, owner, name }
+  const identity = { host: gitHost, owner, name }
+  yield* mustBeVisible(identity)
+  return identity
 })
-
-/** `host/owner/name`, as callers see it. */
 
 /** A fault of git as the catalogue names it. */
 export const orRefused = <A>(effect: Effect.Effect<A, GitError>) =>
@@ -110,29 +108,32 @@ export const layer = Layer.effect(
             next: `Call get_git_token with name ${name}, git push, then create_service with repo ${name}.`
           }
         },
-        Effect.provideService(Platform, platform)
+        Effect.provideService(Platform, platform),
+        Effect.provideService(ServiceStore, services)
       ),
 
       list: Effect.gen(function* () {
         yield* requireScope("repositories:read")
-        const { owner } = yield* Principal
-        const followers = yield* services.list(owner, null)
-        return (yield* store.list(owner)).map((row) => {
+        const principal = yield* Principal
+        const followers = yield* services.list(principal.owner, principal.project)
+        const rows = (yield* store.list(principal.owner)).map((row) => {
           const identity = { host: row.host, owner: row.ownerName, name: row.name }
-          return {
-            repo: repositoryPath(identity),
-            name: row.name,
-            description: row.description,
-            clone_url: cloneUrl(identity),
-            services: followers.filter((service) => follows(service, identity)).map(serviceName)
-          }
+          return { ...row, identity }
         })
-      }),
+        const visible = yield* Effect.filter(rows, ({ identity }) => isVisible(principal, identity))
+        return visible.map(({ identity, name, description }) => ({
+          repo: repositoryPath(identity),
+          name,
+          description,
+          clone_url: cloneUrl(identity),
+          services: followers.filter((service) => follows(service, identity)).map(serviceName)
+        }))
+      }).pipe(Effect.provideService(ServiceStore, services)),
 
       remove: Effect.fn("Repositories.remove")(
         function* ({ name, host, idempotencyKey }) {
           yield* requireScope("repositories:delete")
-          const { owner } = yield* Principal
+          const { owner, project } = yield* Principal
           const identity = yield* identify(name, host)
           const { subject } = yield* idempotency
             .once(
@@ -143,7 +144,8 @@ export const layer = Layer.effect(
                   yield* planned("nothing: there is no such repository")
                   return ""
                 }
-                yield* refuseWhileFollowed(yield* services.ofRepository(owner, identity), identity)
+                const users = yield* services.ofRepository(owner, identity)
+                yield* refuseWhileFollowed(users, project, identity)
                 yield* planned(`removes ${repositoryPath(identity)} with all its commits, for good`)
                 // git first: a crash in between leaves a row, and the same call again ends it.
                 const { id, gitInstance } = row.value
@@ -165,7 +167,8 @@ export const layer = Layer.effect(
                 next: "Its commits are gone and cannot be brought back. create_repo makes an empty one of this name; push your own clone to it."
               }
         },
-        Effect.provideService(Platform, platform)
+        Effect.provideService(Platform, platform),
+        Effect.provideService(ServiceStore, services)
       ),
 
       token: Effect.fn("Repositories.token")(
@@ -173,7 +176,7 @@ export const layer = Layer.effect(
           name,
           host,
           access
-        }): Effect.fn.Return<GitTokenView, CommandError, Principal | Platform> {
+        }): Effect.fn.Return<GitTokenView, CommandError, Principal | Platform | ServiceStore> {
           yield* requireScope(access === "write" ? "repositories:write" : "repositories:read")
           const principal = yield* Principal
           const identity = yield* identify(name, host)
@@ -206,7 +209,8 @@ export const layer = Layer.effect(
                 : "Clone with the URL that is shown."
           }
         },
-        Effect.provideService(Platform, platform)
+        Effect.provideService(Platform, platform),
+        Effect.provideService(ServiceStore, services)
       )
     }
   })
@@ -219,12 +223,20 @@ const follows = (service: ServiceRow, identity: RepositoryIdentity) =>
   service.repoOwner === identity.owner &&
   service.repoName === identity.name
 
-const refuseWhileFollowed = (services: ReadonlyArray<ServiceRow>, identity: RepositoryIdentity) =>
-  services.length === 0
-    ? Effect.void
-    : Effect.fail(
-        refuse("repository_in_use", `Services deploy from ${repositoryPath(identity)}.`, {
-          evidence: services.map(serviceName),
-          next: `Delete ${services.map(serviceName).join(", ")} first (delete_service), if that is what the user wants.`
-        })
-      )
+/** Names of another project are none of this key's business. */
+const refuseWhileFollowed = (
+  services: ReadonlyArray<ServiceRow>,
+  project: ProjectId | null,
+  identity: RepositoryIdentity
+) => {
+  if (services.length === 0) return Effect.void
+  const seen = services.filter(({ projectId }) => project === null || projectId === project)
+  const others = seen.length < services.length ? ["services of other projects"] : []
+  const names = [...seen.map(serviceName), ...others]
+  return Effect.fail(
+    refuse("repository_in_use", `Services deploy from ${repositoryPath(identity)}.`, {
+      evidence: names,
+      next: `Delete ${names.join(", ")} first (delete_service), if that is what the user wants.`
+    })
+  )
+}

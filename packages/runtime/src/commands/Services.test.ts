@@ -1,9 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
-import { type CreateService, Services } from "@deploy-mcp/domain/commands/Services"
+import type { CreateService } from "@deploy-mcp/domain/commands/Services"
 import {
   IdempotencyKey,
   ProjectName,
@@ -12,52 +10,11 @@ import {
   ServiceName,
   VariableName
 } from "@deploy-mcp/domain/model/Names"
-import { Principal, type Scope } from "@deploy-mcp/domain/model/Principal"
+import type { Scope } from "@deploy-mcp/domain/model/Principal"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted, type Scope as Scopes } from "effect"
-import { testing } from "../compositions/testing.ts"
+import { Effect, Redacted } from "effect"
 import { GitAccess } from "../http/GitAccess.ts"
-import { eachDatabase } from "../store/testing/Databases.ts"
-import { FirstOwner, layer as firstOwner } from "./FirstOwner.ts"
-
-/** A fresh platform with its first owner; `as` runs commands with the owner's key or another one. */
-const platform = Effect.gen(function* () {
-  const { keyFile, name } = yield* FirstOwner
-  const accounts = yield* Accounts
-  const as =
-    (secret: string) =>
-    <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(accounts.authenticate(Redacted.make(secret)), (principal) =>
-        Effect.provideService(effect, Principal, principal)
-      )
-  const secret = readFileSync(keyFile ?? "", "utf8").trim()
-  return { accounts, services: yield* Services, name, keyFile: keyFile ?? "", secret, as }
-})
-
-const databases = eachDatabase()
-
-/** Runs `test` against a platform of its own, on one database after the other. */
-const against = <A, E>(test: (home: string) => Effect.Effect<A, E, Provided | Scopes.Scope>) =>
-  Effect.forEach(
-    databases,
-    (fresh) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "commands-"))),
-        (home) =>
-          Effect.scoped(test(home)).pipe(
-            Effect.provide(
-              firstOwner.pipe(Layer.provideMerge(testing(home, { databaseUrl: fresh() })))
-            )
-          ),
-        (home) => Effect.sync(() => rmSync(home, { recursive: true, force: true }))
-      ),
-    { discard: true }
-  )
-type Provided =
-  | Effect.Services<typeof platform>
-  | Layer.Services<typeof firstOwner>
-  | Repositories
-  | GitAccess
+import { against, codeOf, platform } from "./testing/KeyWorld.ts"
 
 const web = ServiceName.make("web")
 const spec: CreateService = {
@@ -66,10 +23,6 @@ const spec: CreateService = {
   settings: {},
   variables: { [VariableName.make("TOKEN")]: Redacted.make("s3cret-value") }
 }
-const codeOf = Effect.map(
-  (error: { readonly failure: { readonly code: string } }) => error.failure.code
-)
-
 describe("create_service", () => {
   it.live(
     "twice with the same spec is one service; with another it is a conflict that shows it",
@@ -172,59 +125,6 @@ describe("create_service", () => {
           if (!file.isFile()) continue
           assert.isFalse(readFileSync(join(file.parentPath, file.name)).includes("s3cret-value"))
         }
-      })
-    )
-  )
-})
-
-describe("keys", () => {
-  it.live("the first one is in a file that only its owner reads, and opens the platform", () =>
-    against(() =>
-      Effect.gen(function* () {
-        const { as, keyFile, name, secret } = yield* platform
-        assert.strictEqual(statSync(keyFile).mode & 0o777, 0o600)
-        assert.match(secret, /^dk_live_[0-9A-Za-z]{43}$/)
-        const accounts = yield* Accounts
-        assert.strictEqual((yield* as(secret)(accounts.whoami)).owner, name)
-        const later = yield* Layer.build(Layer.fresh(firstOwner))
-        assert.isNull(Context.get(later, FirstOwner).keyFile)
-      })
-    )
-  )
-
-  it.live("can only shrink, and end at once when they are revoked", () =>
-    against(() =>
-      Effect.gen(function* () {
-        const { accounts, as, secret } = yield* platform
-        const scopes: ReadonlyArray<Scope> = ["services:read", "keys:manage"]
-        const weak = yield* as(secret)(
-          accounts.createKey({ name: "weak", scopes, expiresInDays: 1 })
-        )
-        const more = accounts.createKey({ name: "more", scopes: ["services:delete"] })
-        assert.strictEqual(yield* codeOf(Effect.flip(as(weak.secret)(more))), "forbidden")
-        const child = yield* as(weak.secret)(
-          accounts.createKey({ name: "child", expiresInDays: 99 })
-        )
-        assert.strictEqual(child.key.expires_at, weak.key.expires_at)
-        yield* as(secret)(accounts.revokeKey({ name: "weak" }))
-        assert.strictEqual(
-          yield* codeOf(Effect.flip(as(weak.secret)(accounts.whoami))),
-          "unauthorized"
-        )
-      })
-    )
-  )
-
-  it.live("that are wrong are refused, and soon not even compared", () =>
-    against(() =>
-      Effect.gen(function* () {
-        const { accounts, secret } = yield* platform
-        const wrong = `${secret.slice(0, -1)}${secret.endsWith("a") ? "b" : "a"}`
-        const codes = new Set<string>()
-        for (let attempt = 0; attempt < 12; attempt++) {
-          codes.add(yield* codeOf(Effect.flip(accounts.authenticate(Redacted.make(wrong)))))
-        }
-        assert.deepStrictEqual([...codes], ["unauthorized", "rate_limited"])
       })
     )
   )

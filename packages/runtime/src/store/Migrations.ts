@@ -7,6 +7,7 @@ import services from "./migrations/0003_services.ts"
 import deployments from "./migrations/0004_deployments.ts"
 import undo from "./migrations/0005_undo.ts"
 import instances from "./migrations/0006_instances.ts"
+import ownerScopes from "./migrations/0007_owner_scopes.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -17,7 +18,8 @@ export const run = Migrator.make({})({
     "0003_services": services,
     "0004_deployments": deployments,
     "0005_undo": undo,
-    "0006_instances": instances
+    "0006_instances": instances,
+    "0007_owner_scopes": ownerScopes
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -116,17 +116,14 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
             AND services.repo_host = ${repository.host} AND services.repo_owner = ${repository.owner}
             AND services.repo_name = ${repository.name} ORDER BY services.name`),
 
+        /** Projects with services that deploy from it, those in the trash too. */
+        projectsOf: (owner: OwnerId, repository: RepositoryIdentity) =>
+          Rows.all(Schema.Struct({ projectId: ProjectId }))(sql`SELECT DISTINCT project_id
+            FROM services WHERE owner_id = ${owner} AND repo_host = ${repository.host}
+            AND repo_owner = ${repository.owner} AND repo_name = ${repository.name}`),
+
         /** Every owner's: for the platform's own look at what it may have missed. */
         all: Rows.all(ServiceRow)(sql`${select} ORDER BY services.id`),
-
-        count: (owner: OwnerId) =>
-          Effect.map(
-            Rows.one(Schema.Struct({ n: Schema.Int }))(
-              sql`SELECT CAST(COUNT(*) AS INTEGER) AS n FROM services
-                WHERE owner_id = ${owner} AND trashed_at IS NULL`
-            ),
-            (row) => row.n
-          ),
 
         /** Of the candidates, those that no stage holds. */
         freeLabels: (candidates: ReadonlyArray<string>) =>
