@@ -1,5 +1,6 @@
 /** The only registry: one list for each service, read top to bottom. The first is the default. */
 import { BuildProcess } from "./build/process/BuildProcess.ts"
+import { LocalCa } from "./certificates/local-ca/LocalCa.ts"
 import { DatabasePostgres } from "./database/postgres/DatabasePostgres.ts"
 import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
@@ -17,3 +18,4 @@ export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const
 export const database = [DatabasePostgres] as const
 export const logs = [LogsEmbedded] as const
+export const certificates = [LocalCa] as const
