@@ -174,7 +174,8 @@ export const freePort = async (): Promise<number> => {
   }
 }
 
-const bundles = () => promisify(execFile)(process.execPath, [join(root, "bin/bundle.mjs")])
+/** What is in dist/ is of these sources when it resolves. */
+export const bundles = () => promisify(execFile)(process.execPath, [join(root, "bin/bundle.mjs")])
 
 const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("DEPLOY_MCP_")))

@@ -1,4 +1,4 @@
-/** The only registry: one list for each service, read top to bottom. The first is the default. */
+/** The only registry: one list for each service. Settings choose among them by their ids. */
 import { BuildProcess } from "./build/process/BuildProcess.ts"
 import { LocalCa } from "./certificates/local-ca/LocalCa.ts"
 import { DatabasePostgres } from "./database/postgres/DatabasePostgres.ts"

@@ -13,6 +13,10 @@ export const settings = Config.all({
   databaseUrl: Config.schema(Schema.NullOr(DatabaseUrl), "DEPLOY_MCP_DATABASE_URL").pipe(
     Config.withDefault(null)
   ),
+  /** Where instances of providers are named; without it `deploy-mcp.toml` in the home, if that is there. */
+  settingsFile: Config.option(Config.String("DEPLOY_MCP_SETTINGS")).pipe(
+    Config.map(Option.getOrNull)
+  ),
   /** MCP, git, API and health, on 127.0.0.1. */
   port: Config.Port("DEPLOY_MCP_PORT").pipe(Config.withDefault(8081)),
   /** Deployed services, on 127.0.0.1. */

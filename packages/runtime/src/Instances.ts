@@ -4,7 +4,9 @@
  */
 import { Build } from "@deploy-mcp/domain/Build"
 import { Deploy } from "@deploy-mcp/domain/Deploy"
+import type { Dns } from "@deploy-mcp/domain/Dns"
 import { Git } from "@deploy-mcp/domain/Git"
+import type { Ingress } from "@deploy-mcp/domain/Ingress"
 import { Context, Effect, Layer } from "effect"
 
 export interface Instances<Shape> {
@@ -13,6 +15,8 @@ export interface Instances<Shape> {
   readonly names: ReadonlyArray<string>
   /** Start checks the rows, so a name that is not there is a defect. */
   readonly get: (name: string) => Shape
+  /** What the platform itself reads in the instance's table, e.g. which build a deploy has. */
+  readonly own: (name: string) => Readonly<Record<string, string>>
 }
 
 export class Gits extends Context.Service<Gits, Instances<Git["Service"]>>()(
@@ -27,10 +31,19 @@ export class Deploys extends Context.Service<Deploys, Instances<Deploy["Service"
   "@deploy-mcp/runtime/Deploys"
 ) {}
 
-/** From names to providers; the first one is the default unless another is named. */
+export class Ingresses extends Context.Service<Ingresses, Instances<Ingress["Service"]>>()(
+  "@deploy-mcp/runtime/Ingresses"
+) {}
+
+export class Dnses extends Context.Service<Dnses, Instances<Dns["Service"]>>()(
+  "@deploy-mcp/runtime/Dnses"
+) {}
+
+/** From names to providers; `byDefault` is empty when there is none. */
 export const make = <Shape>(
   all: ReadonlyMap<string, Shape>,
-  byDefault: string = [...all.keys()][0] ?? ""
+  byDefault: string,
+  own: Instances<Shape>["own"] = () => ({})
 ): Instances<Shape> => ({
   default: byDefault,
   names: [...all.keys()],
@@ -38,7 +51,8 @@ export const make = <Shape>(
     const found = all.get(name)
     if (found === undefined) throw new Error(`there is no instance '${name}'`)
     return found
-  }
+  },
+  own
 })
 
 /** A registry with one provider in it, under the name that a platform without settings gives it. */
@@ -49,10 +63,10 @@ export const single = <Registry, Provided, Shape>(
 ): Layer.Layer<Registry, never, Provided> =>
   Layer.effect(
     registry,
-    Effect.map(service, (only) => make(new Map([[name, only]])))
+    Effect.map(service, (only) => make(new Map([[name, only]]), name))
   )
 
-/** The registries over one provider of each service. */
+/** The registries that the core needs, over one provider of each service. */
 export const singles = Layer.mergeAll(
   single(Gits, Git, "internal"),
   single(Builds, Build, "local"),

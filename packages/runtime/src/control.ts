@@ -20,6 +20,7 @@ const main = Effect.gen(function* () {
   const {
     home: folder,
     databaseUrl,
+    settingsFile: settingsGiven,
     edge,
     startTimeout,
     trashRetention,
@@ -27,6 +28,7 @@ const main = Effect.gen(function* () {
     ...facts
   } = yield* settings
   const home = resolve(folder)
+  const settingsFile = settingsGiven === null ? null : resolve(settingsGiven)
   mkdirSync(home, { recursive: true, mode: 0o700 })
   if (process.argv[2] === "migrate") {
     return yield* migrate({ home, databaseUrl, json: process.argv.includes("--json") })
@@ -46,7 +48,14 @@ const main = Effect.gen(function* () {
     return yield* untilHomeIsGone(home)
   }).pipe(
     Effect.provide(
-      embedded({ platform, databaseUrl, takeover: takeover * second, edge: program, version })
+      embedded({
+        platform,
+        databaseUrl,
+        settingsFile,
+        takeover: takeover * second,
+        edge: program,
+        version
+      })
     )
   )
 })
@@ -85,8 +94,8 @@ const teardown: Teardown = (exit, onExit) =>
 
 hardExit.pipe(
   Effect.andThen(main),
-  Effect.catchTag(["HomeHeld", "DatabaseHeld"], (held) =>
-    Effect.sync(() => stopWith(held.message))
+  Effect.catchTag(["HomeHeld", "DatabaseHeld", "SettingsRefused"], (refusal) =>
+    Effect.sync(() => stopWith(refusal.message))
   ),
   Effect.catchTag("SqlError", (error) => Effect.sync(() => stopWith(cannotOpen(error.reason)))),
   Effect.catchTag("ServeError", (error) => Effect.sync(() => stopWith(cannotListen(error.cause)))),

@@ -20,9 +20,9 @@ import * as EdgeConnection from "./EdgeConnection.ts"
 
 export const config = Config.all({
   /** The edge's socket. Relative to the home, because a socket's path may have 107 bytes at most. */
-  socket: Config.String("DEPLOY_MCP_EDGE_SOCKET").pipe(Config.withDefault("run/edge.sock")),
+  socket: Config.String("socket").pipe(Config.withDefault("run/edge.sock")),
   /** Where the edge should listen for visitors, on 127.0.0.1. */
-  appsPort: Config.Port("DEPLOY_MCP_APPS_PORT").pipe(Config.withDefault(8080))
+  appsPort: Config.Port("apps_port").pipe(Config.withDefault(8080))
 })
 
 export type EdgeObservation =

@@ -9,7 +9,7 @@ export const doctor = Command.make(
   "doctor",
   {},
   Effect.fn(function* () {
-    const { home, port, appsPort } = yield* settings
+    const { home, port, appsPort, settingsFile } = yield* settings
     const folder = resolve(home)
     const running = yield* Machine.processes(folder)
     const findings = [
@@ -19,6 +19,7 @@ export const doctor = Command.make(
       yield* Machine.controlGroups,
       yield* Machine.home(folder),
       ...running.findings,
+      ...(yield* Machine.instances(folder, settingsFile)),
       yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),
       yield* Machine.port("apps port", appsPort, running.edge, "DEPLOY_MCP_APPS_PORT")
     ]

@@ -5,6 +5,7 @@ import { connect } from "node:net"
 import { dirname, join } from "node:path"
 import { Effect, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { readSettings } from "../instances/SettingsFile.ts"
 
 export const Finding = Schema.Struct({
   what: Schema.String,
@@ -136,6 +137,22 @@ export const home = Effect.fnUntraced(function* (folder: string) {
     ? ok("home", folder)
     : warn("home", `${folder} is readable by others`, `Close it: chmod 700 ${folder}`)
 })
+
+/** The providers that the settings name, without trying them. */
+export const instances = (folder: string, settingsFile: string | null) =>
+  readSettings(folder, settingsFile).pipe(
+    Effect.map(({ instances, defaults }) =>
+      instances.map(({ service, name, provider, module }) =>
+        ok(
+          "instance",
+          `${service}.${name} → ${[provider, module].filter((word) => word !== null).join(" of ")}${defaults.get(service) === name ? ", the default" : ""}`
+        )
+      )
+    ),
+    Effect.catch(({ message }) =>
+      Effect.succeed([fail("settings", message, "The platform does not start until it is mended.")])
+    )
+  )
 
 /** The two processes, by what they wrote about themselves and by whether they are there. */
 export const processes = Effect.fnUntraced(function* (folder: string) {

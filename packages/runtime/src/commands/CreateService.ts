@@ -83,7 +83,7 @@ export const createService = Effect.gen(function* () {
             branch: source.branch,
             settings,
             label,
-            buildInstance: builds.default,
+            buildInstance: deploys.own(deploys.default).build ?? builds.default,
             deployInstance: deploys.default
           })
           yield* seal.put(stage, variables)

@@ -1,7 +1,4 @@
 /** Control and edge on one machine, nothing to install: a bill of materials. */
-import { dirname, join } from "node:path"
-import { Host, type Provider } from "@deploy-mcp/domain/Provider"
-import { build, deploy, git, vault } from "@deploy-mcp/providers/catalog"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { type Context, Effect, Layer, type Redacted } from "effect"
 import { HttpRouter } from "effect/http"
@@ -13,13 +10,13 @@ import * as GitPush from "../http/GitPush.ts"
 import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
-import * as Instances from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { FrontDoor } from "../standby/FrontDoor.ts"
 import { Succession } from "../standby/Succession.ts"
 import * as Database from "../store/Database.ts"
 import * as HomeLock from "../store/HomeLock.ts"
 import { core } from "./core.ts"
+import * as Instances from "./instances.ts"
 
 export interface EmbeddedOptions {
   readonly platform: Context.Service.Shape<typeof Platform>
@@ -27,33 +24,25 @@ export interface EmbeddedOptions {
   readonly databaseUrl: Redacted.Redacted | null
   /** Milliseconds of silence after which a process that stands by takes over. */
   readonly takeover: number
+  /** Where instances are named; null: a file in the home if there is one. */
+  readonly settingsFile: string | null
   /** Entry of the edge's program. */
   readonly edge: string
   readonly version: string
 }
 
-export const embedded = ({ platform, databaseUrl, takeover, edge, version }: EmbeddedOptions) => {
+export const embedded = (options: EmbeddedOptions) => {
+  const { platform, databaseUrl, settingsFile, takeover, edge, version } = options
   const { home, port, allowedHosts } = platform
-  const node = { bin: dirname(process.execPath), version: process.versions.node }
-  const artifacts = join(home, "artifacts")
-  const provide = <Id extends string, S, A>(provider: Provider<Id, S, A>, folder: string) =>
-    Layer.unwrap(Effect.map(provider.config, provider.make)).pipe(
-      Layer.provide(Layer.succeed(Host, { directory: join(home, folder), artifacts, node }))
-    )
-
-  const providers = Layer.mergeAll(
-    Instances.singles.pipe(
-      Layer.provide([provide(git[0], "git"), provide(build[0], "build"), provide(deploy[0], ".")])
-    ),
-    provide(vault[0], ".")
-  )
   // The locks are under all else: nothing that another process holds may be touched.
-  const world = Layer.mergeAll(providers, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
+  const world = Layer.mergeAll(Instances.open, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
+    Layer.provideMerge(Instances.checkUse),
     Layer.provideMerge(Database.layer(home, databaseUrl)),
     Layer.provideMerge(HomeLock.layerPid(home)),
     Layer.provideMerge(Succession.layer({ ...platform, url: databaseUrl, takeover })),
     Layer.provideMerge(FrontDoor.layer(port)),
     Layer.provideMerge(HomeLock.layer(home, { shared: databaseUrl !== null })),
+    Layer.provideMerge(Instances.Selection.layer(home, settingsFile)),
     Layer.provideMerge(Layer.succeed(Platform, platform))
   )
   const doors = Layer.mergeAll(

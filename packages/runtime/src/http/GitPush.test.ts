@@ -347,7 +347,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
   )
 })
 
-layer(world({ DEPLOY_MCP_GIT_MAX_PUSH_BYTES: 100_000 }), { excludeTestServices: true })(
+layer(world({ max_push_bytes: 100_000 }), { excludeTestServices: true })(
   "git over HTTP with a small limit",
   (it) => {
     it.effect("a push over the limit hears git's reason, one far over it is cut", () =>

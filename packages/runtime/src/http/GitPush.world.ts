@@ -59,7 +59,7 @@ export function world(settings: Record<string, unknown>) {
   )
   const Provided = Layer.unwrap(Effect.map(GitEmbedded.config, GitEmbedded.make)).pipe(
     Layer.provide(
-      ConfigProvider.layer(ConfigProvider.fromUnknown({ PATH: process.env.PATH, ...settings }))
+      ConfigProvider.layer(ConfigProvider.fromUnknown({ path: process.env.PATH, ...settings }))
     ),
     Layer.provideMerge(Directory)
   )

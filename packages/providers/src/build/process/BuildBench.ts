@@ -67,7 +67,7 @@ export const makeBench = (
       artifacts: join(home, "artifacts"),
       node: { bin: dirname(process.execPath), version: process.versions.node }
     }
-    const provider = ConfigProvider.fromUnknown({ PATH: plain ? onlyNpm(home) : path })
+    const provider = ConfigProvider.fromUnknown({ path: plain ? onlyNpm(home) : path })
     const defaults = yield* BuildProcess.config.pipe(
       Effect.provideService(ConfigProvider.ConfigProvider, provider)
     )

@@ -22,23 +22,23 @@ import { findToolchain } from "./Toolchain.ts"
 
 const config = Config.all({
   /** Longest time for an install or a build. */
-  stepTimeout: Config.Duration("BUILD_STEP_TIMEOUT").pipe(Config.withDefault(Duration.minutes(10))),
+  stepTimeout: Config.Duration("step_timeout").pipe(Config.withDefault(Duration.minutes(10))),
   /** Bytes of the largest artifact. */
-  outputLimit: Config.Int("BUILD_OUTPUT_LIMIT").pipe(Config.withDefault(1024 ** 3)),
+  outputLimit: Config.Int("output_limit").pipe(Config.withDefault(1024 ** 3)),
   /** Characters of output that one build may log. */
-  logLimit: Config.Int("BUILD_LOG_LIMIT").pipe(Config.withDefault(4 * 1024 ** 2)),
+  logLimit: Config.Int("log_limit").pipe(Config.withDefault(4 * 1024 ** 2)),
   /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
-  npmRegistry: Config.option(Config.URL("BUILD_NPM_REGISTRY")),
+  npmRegistry: Config.option(Config.URL("npm_registry")),
   /** Package index for Python; PyPI otherwise. */
-  pythonIndex: Config.option(Config.URL("BUILD_PYTHON_INDEX")),
+  pythonIndex: Config.option(Config.URL("python_index")),
   /** Module proxy for Go, as its GOPROXY; Go's own default otherwise. */
-  goProxy: Config.option(Config.String("BUILD_GO_PROXY")),
+  goProxy: Config.option(Config.String("go_proxy")),
   /** Certificates that builds trust; the system's bundle otherwise. */
-  caFile: Config.option(Config.String("BUILD_CA_FILE")),
+  caFile: Config.option(Config.String("ca_file")),
   /** Days that unused dependency trees are kept. */
-  treeDays: Config.Int("BUILD_TREE_DAYS").pipe(Config.withDefault(30)),
+  treeDays: Config.Int("tree_days").pipe(Config.withDefault(30)),
   /** Where `bwrap`, `npm` and the system's programs are looked for. */
-  path: Config.String("PATH").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
+  path: Config.String("path").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
 })
 export type BuildProcessSettings = Config.Success<typeof config>
 

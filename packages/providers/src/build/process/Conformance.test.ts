@@ -22,7 +22,7 @@ const folder = Effect.acquireRelease(
 )
 
 const provider = Layer.unwrap(Effect.map(BuildProcess.config, BuildProcess.make)).pipe(
-  Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ PATH: process.env.PATH })))
+  Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ path: process.env.PATH })))
 )
 
 const script = (build: string) => ({

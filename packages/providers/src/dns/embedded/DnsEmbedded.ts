@@ -11,9 +11,9 @@ import * as Zones from "./Zones.ts"
 
 const config = Config.all({
   /** Where name servers are asked: an address of this machine. */
-  address: Config.String("DEPLOY_MCP_DNS_ADDRESS").pipe(Config.withDefault("127.0.0.1")),
+  address: Config.String("address").pipe(Config.withDefault("127.0.0.1")),
   /** The internet asks on 53. */
-  port: Config.Port("DEPLOY_MCP_DNS_PORT").pipe(Config.withDefault(8053))
+  port: Config.Port("port").pipe(Config.withDefault(8053))
 })
 
 const layer = (settings: Config.Success<typeof config>) =>

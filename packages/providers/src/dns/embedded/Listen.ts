@@ -79,6 +79,6 @@ const converse = (socket: Socket, reply: Reply) => {
 const taken = ({ address, port }: Door, transport: string) =>
   Effect.die(
     new Error(
-      `DNS cannot listen on ${address}:${port} over ${transport}; set DEPLOY_MCP_DNS_PORT to a free port.`
+      `DNS cannot listen on ${address}:${port} over ${transport}; set its port to a free one.`
     )
   )

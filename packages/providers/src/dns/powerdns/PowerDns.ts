@@ -7,10 +7,10 @@ import * as Api from "./PowerDnsApi.ts"
 
 const config = Config.all({
   /** Where the server's API listens, e.g. `http://127.0.0.1:8081`. */
-  url: Config.URL("POWERDNS_URL"),
-  apiKey: Config.Redacted("POWERDNS_API_KEY"),
+  url: Config.URL("url"),
+  apiKey: Config.Redacted("api_key"),
   /** PowerDNS calls each of its own `localhost`; behind its proxy there are others. */
-  server: Config.String("POWERDNS_SERVER").pipe(Config.withDefault("localhost"))
+  server: Config.String("server").pipe(Config.withDefault("localhost"))
 })
 
 const layer = (settings: Config.Success<typeof config>) =>

@@ -122,7 +122,8 @@ const decodeZone = ({ text }: Reply) =>
 const ErrorBody = Schema.fromJsonString(Schema.Struct({ error: Schema.String }))
 
 const refused = ({ status, text }: Reply): Effect.Effect<never, DnsError> => {
-  if (status === 401) return Effect.fail(unavailable("PowerDNS refuses the key POWERDNS_API_KEY."))
+  if (status === 401)
+    return Effect.fail(unavailable("PowerDNS refuses the key in the setting api_key."))
   if (status !== 422) return Effect.fail(unavailable(`PowerDNS answered with status ${status}.`))
   return Schema.decodeUnknownEffect(ErrorBody)(text).pipe(
     Effect.orElseSucceed(() => ({ error: "it gives no reason" })),

@@ -24,7 +24,7 @@ layer(
       const place = yield* folder
       const { path, started } = gitThatCounts(place)
       return Layer.merge(
-        providerAt(join(place, "git"), { PATH: path }),
+        providerAt(join(place, "git"), { path: path }),
         Layer.succeed(Started, started)
       )
     })

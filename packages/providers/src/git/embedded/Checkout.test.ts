@@ -186,7 +186,7 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
   )
 })
 
-layer(provider({ DEPLOY_MCP_GIT_MAX_SOURCE_BYTES: 1_000, DEPLOY_MCP_GIT_MAX_SOURCE_FILES: 3 }), {
+layer(provider({ max_source_bytes: 1_000, max_source_files: 3 }), {
   excludeTestServices: true
 })("checkout with small limits", (it) => {
   it.effect("too many files and too many bytes are refused, and nothing stays", () =>

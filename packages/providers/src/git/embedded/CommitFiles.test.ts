@@ -25,7 +25,7 @@ const file = (path: string, content: string | Uint8Array, executable = false) =>
   executable
 })
 
-layer(provider({ DEPLOY_MCP_GIT_MAX_PUSH_BYTES: 100_000 }), { excludeTestServices: true })(
+layer(provider({ max_push_bytes: 100_000 }), { excludeTestServices: true })(
   "commits made for a caller",
   (it) => {
     it.effect("hold exactly the files, byte for byte, after what was there", () =>

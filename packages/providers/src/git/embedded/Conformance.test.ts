@@ -9,7 +9,7 @@ import { GitEmbedded } from "./GitEmbedded.ts"
 import { bare, files, folder, run } from "./GitEmbedded.world.ts"
 
 const provider = Layer.unwrap(Effect.map(GitEmbedded.config, GitEmbedded.make)).pipe(
-  Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ PATH: process.env.PATH })))
+  Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ path: process.env.PATH })))
 )
 
 const read = (directory: string) =>

@@ -134,7 +134,7 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
   )
 })
 
-layer(provider({ DEPLOY_MCP_GIT_MAX_PUSH_BYTES: 10_000 }), { excludeTestServices: true })(
+layer(provider({ max_push_bytes: 10_000 }), { excludeTestServices: true })(
   "a push without end",
   (it) => {
     it.effect("is cut off at twice the limit", () =>
@@ -204,7 +204,7 @@ describe("start", () => {
   it.live("without git every call says so", () =>
     Effect.gen(function* () {
       const error = yield* Git.use((git) => git.ensureRepository(nextId())).pipe(
-        Effect.provide(providerAt(yield* folder, { PATH: "/nowhere" })),
+        Effect.provide(providerAt(yield* folder, { path: "/nowhere" })),
         Effect.flip
       )
       assert.isTrue(error.isRetryable)

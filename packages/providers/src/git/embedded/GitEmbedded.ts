@@ -12,20 +12,14 @@ import { ensure, remove, sweep } from "./Repositories.ts"
 
 const config = Config.all({
   /** Bytes of one push. */
-  maxPushBytes: Config.Int("DEPLOY_MCP_GIT_MAX_PUSH_BYTES").pipe(
-    Config.withDefault(100 * 1024 * 1024)
-  ),
+  maxPushBytes: Config.Int("max_push_bytes").pipe(Config.withDefault(100 * 1024 * 1024)),
   /** How long one fetch or push can take, with the deployment that it shows. */
-  timeLimit: Config.Duration("DEPLOY_MCP_GIT_TIME_LIMIT").pipe(
-    Config.withDefault(Duration.minutes(15))
-  ),
+  timeLimit: Config.Duration("time_limit").pipe(Config.withDefault(Duration.minutes(15))),
   /** Bytes of all files of a commit that is checked out. */
-  maxSourceBytes: Config.Int("DEPLOY_MCP_GIT_MAX_SOURCE_BYTES").pipe(
-    Config.withDefault(500 * 1024 * 1024)
-  ),
-  maxSourceFiles: Config.Int("DEPLOY_MCP_GIT_MAX_SOURCE_FILES").pipe(Config.withDefault(100_000)),
+  maxSourceBytes: Config.Int("max_source_bytes").pipe(Config.withDefault(500 * 1024 * 1024)),
+  maxSourceFiles: Config.Int("max_source_files").pipe(Config.withDefault(100_000)),
   /** Where git and a shell are found. */
-  path: Config.String("PATH").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
+  path: Config.String("path").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
 })
 
 const make = (settings: Config.Success<typeof config>) =>

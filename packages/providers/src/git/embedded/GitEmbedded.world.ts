@@ -24,7 +24,7 @@ export const providerAt = (directory: string, settings: Record<string, unknown>)
   Layer.unwrap(Effect.map(GitEmbedded.config, GitEmbedded.make)).pipe(
     Layer.orDie,
     Layer.provide(
-      ConfigProvider.layer(ConfigProvider.fromUnknown({ PATH: process.env.PATH, ...settings }))
+      ConfigProvider.layer(ConfigProvider.fromUnknown({ path: process.env.PATH, ...settings }))
     ),
     Layer.provideMerge(
       Layer.succeed(Provider.Host, {

@@ -23,7 +23,7 @@ import { Config, Effect, Layer, Option, Redacted } from "effect"
 
 const config = Config.all({
   /** 32 random bytes in base64, e.g. from `openssl rand -base64 32`. */
-  key: Config.option(Config.Redacted("DEPLOY_MCP_VAULT_KEY"))
+  key: Config.option(Config.Redacted("key"))
 })
 
 const layer = (settings: Config.Success<typeof config>) =>
@@ -34,7 +34,7 @@ const layer = (settings: Config.Success<typeof config>) =>
       const key = yield* Effect.sync(() =>
         Option.match(settings.key, {
           onNone: () => keyFromFile(join(host.directory, "vault.key")),
-          onSome: (given) => parseKey(Redacted.value(given), "DEPLOY_MCP_VAULT_KEY")
+          onSome: (given) => parseKey(Redacted.value(given), "the setting key of the vault")
         })
       )
       const keyId = createHash("sha256").update(key).digest("hex").slice(0, 8)

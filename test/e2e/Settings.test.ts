@@ -1,0 +1,70 @@
+/** The settings file as operators use it: what is wrong with it is one line, and nothing runs. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { bundles, endOf, freePort, type Platform, spawnControl, startPlatform } from "./Platform.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "deploy-mcp-e2e-settings-"))
+const file = join(folder, "settings.toml")
+beforeAll(bundles)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** What a start says that ends by itself. */
+const refusedStart = async (home: string, settings: string) => {
+  writeFileSync(file, settings)
+  const ports = { port: await freePort(), appsPort: await freePort() }
+  const child = spawnControl(home, ports, { DEPLOY_MCP_SETTINGS: file })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      output += text
+    })
+  }
+  return { code: await endOf(child), output: output.trim() }
+}
+
+describe("a start with a settings file", () => {
+  it.each([
+    ["[deploy.eu]\nprovider = process", `${file} line 2: invalid value.`],
+    [
+      '[deploy.eu]\nprovider = "proces"',
+      `${file}: [deploy.eu] provider: there is no provider 'proces'; the providers of deploy are process.`
+    ],
+    [
+      '[build.local]\ntree_days = "many"',
+      `${file}: [build.local] tree_days: expected a string representing a finite number.`
+    ]
+  ])("ends with one line and exit code 1: %j", async (settings, line) => {
+    const home = join(folder, "home")
+    mkdirSync(home, { recursive: true })
+    assert.deepStrictEqual(await refusedStart(home, settings), {
+      code: 1,
+      output: `deploy-mcp: ${line}`
+    })
+  })
+
+  it("may not take away an instance that a service uses", async () => {
+    let platform: Platform | undefined
+    try {
+      writeFileSync(file, '[build.second]\nprovider = "process"\n[default]\nbuild = "second"\n')
+      platform = await startPlatform({ DEPLOY_MCP_SETTINGS: file })
+      await platform.api.call("deploy_files", { name: "web", files: { "index.html": "hello" } })
+      await platform.api.ended("web")
+      assert.strictEqual((await platform.get("web")).body, "hello")
+      await platform.stop()
+      const { code, output } = await refusedStart(platform.home, "")
+      assert.strictEqual(code, 1)
+      assert.strictEqual(
+        output,
+        `deploy-mcp: ${file}: [build.second] is not there any more, but 1 service uses it. Put [build.second] back; take it away when nothing uses it, which includes the trash.`
+      )
+      // The default may be another one: what there is stays where it is.
+      writeFileSync(file, '[build.second]\nprovider = "process"\n')
+      await platform.start()
+      assert.strictEqual((await platform.get("web")).body, "hello")
+    } finally {
+      await platform?.dispose()
+    }
+  })
+})
