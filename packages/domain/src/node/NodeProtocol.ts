@@ -15,7 +15,7 @@ import { Workers } from "../model/Artifact.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
 import { LogLine } from "../model/LogLine.ts"
 
-/** The newest version spoken here. Control N serves an edge that speaks N or N-1, and the other way round. */
+/** The newest version spoken here. Control and edge each serve one that speaks N or N-1. */
 export const protocolVersion = 2
 
 /** `deploy` runs releases and leads hostnames to them, `ingress` leads them to what others run. */

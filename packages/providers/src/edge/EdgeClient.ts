@@ -120,10 +120,10 @@ export const make = (
       return Effect.logDebug(`the edge refused to speak version ${protocolVersion}: ${reason}`)
     }
     version = protocolVersion
-    return complain(`to serve the role ${role}`, reason)
+    return Effect.andThen(complain(`to serve the role ${role}`, reason), Effect.sleep(refusalPause))
   }
 
-  /** Once for each cause: the same is tried again many times a second. */
+  /** Once for each cause: the same is tried again and again. */
   const complain = (what: string, reason: string) => {
     if (reason === complaint) return Effect.void
     complaint = reason
@@ -198,6 +198,9 @@ export const make = (
       )
   }
 }
+
+/** Nothing changes soon for who is refused: the edge speaks another version, or a newer control is there. */
+const refusalPause = "1 second"
 
 /** A greeting makes the edge try again to listen where it should. */
 const portRetry = "2 seconds"
