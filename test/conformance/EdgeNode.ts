@@ -21,15 +21,24 @@ export class EdgeNode extends Context.Service<
       Effect.gen(function* () {
         const home = yield* folder
         const appsPort = yield* Effect.promise(freePort)
-        const options = { home, appsPort, appsDomain: "localhost", makeProcesses, holdMs }
-        yield* Effect.acquireRelease(
-          Effect.promise(() => startEdge({ ...options, log: () => {} })),
-          (edge) => Effect.promise(edge.close)
-        )
+        yield* edgeOn({ home, appsPort, holdMs })
         return { home, appsPort }
       })
     )
 }
+
+/** Runs until the scope ends. */
+export const edgeOn = (node: {
+  readonly home: string
+  readonly appsPort: number
+  readonly holdMs: number
+}) =>
+  Effect.acquireRelease(
+    Effect.promise(() =>
+      startEdge({ ...node, appsDomain: "localhost", makeProcesses, log: () => {} })
+    ),
+    (edge) => Effect.promise(edge.close)
+  )
 
 export const folder = Effect.acquireRelease(
   // Services see their folder from the inside, where a symbolic link of the machine may lead nowhere.

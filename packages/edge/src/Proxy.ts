@@ -12,8 +12,9 @@ import {
 import type { Socket } from "node:net"
 import type { IdleWatch, Watched } from "./IdleWatch.ts"
 import { badRequest, cutOff, sendPage, silent } from "./Pages.ts"
-import type { Release, Upstream } from "./Release.ts"
+import type { Release } from "./Release.ts"
 import { type RequestHead, responseFields, trailerFields } from "./RequestHead.ts"
+import type { Upstream } from "./Upstream.ts"
 
 export interface Exchange {
   readonly request: IncomingMessage

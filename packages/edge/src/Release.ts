@@ -2,7 +2,6 @@
  * One release: a folder that is served, or a process or an address behind a connection pool. It
  * knows who is still being answered by it, so that it can leave without cutting anybody off.
  */
-import { Agent } from "node:http"
 import { isIP } from "node:net"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import type {
@@ -19,7 +18,6 @@ import type { FileCache } from "./FileCache.ts"
 import { reasonOf } from "./Log.ts"
 import type { NodeKey } from "./NodeKey.ts"
 import type {
-  Endpoint,
   Processes,
   ProcessRequest,
   ProcessState,
@@ -27,14 +25,9 @@ import type {
 } from "./process/Processes.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
+import { abandon, leadsTo, openUpstream, type Upstream } from "./Upstream.ts"
 import type { Variants } from "./Variants.ts"
 import { makeWorkers, noWorkers, type Workers } from "./Workers.ts"
-
-/** The way to a healthy process. A new one is made each time it becomes healthy. */
-export interface Upstream {
-  readonly endpoint: Endpoint
-  readonly agent: Agent
-}
 
 export interface Release {
   readonly spec: ReleaseSpec
@@ -91,15 +84,14 @@ export const startRelease = (options: ReleaseOptions): Release => {
 
   const adopt = (next: ProcessState): void => {
     if (next.state === "healthy") everHealthy = true
-    const moved = !sameEndpoint(upstream?.endpoint ?? null, next.endpoint)
+    const { endpoint } = next
+    const isThere = next.state === "healthy" && endpoint !== null
     // A pooled connection to a process that is gone would fail the request that takes it.
-    if (upstream !== null && (moved || next.state !== "healthy")) {
-      dropIdle(upstream.agent)
+    if (upstream !== null && !(isThere && leadsTo(upstream, endpoint))) {
+      abandon(upstream)
       upstream = null
     }
-    if (next.state === "healthy" && next.endpoint !== null && upstream === null) {
-      upstream = { endpoint: next.endpoint, agent: makeAgent() }
-    }
+    if (isThere) upstream ??= openUpstream(endpoint)
     state = next
   }
   const become = (next: ProcessState): void => {
@@ -247,20 +239,6 @@ const firstState = (workload: Workload): ProcessState => {
 
 /** How long a start may hold its place in the queue. */
 const placeMs = 5_000
-
-/** Node drops an idle upstream connection after 5 s by default: be the one that closes first. */
-const makeAgent = (): Agent =>
-  new Agent({ keepAlive: true, timeout: 4_000, maxFreeSockets: 64, scheduling: "lifo" })
-
-const dropIdle = (agent: Agent): void => {
-  for (const sockets of Object.values(agent.freeSockets)) {
-    for (const socket of sockets ?? []) socket.destroy()
-  }
-  agent.maxFreeSockets = 0
-}
-
-const sameEndpoint = (a: Endpoint | null, b: Endpoint | null): boolean =>
-  a?.host === b?.host && a?.port === b?.port
 
 const idleWithin = (ms: number, onIdle: (resolve: () => void) => void): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>()

@@ -4,8 +4,9 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { cutOff, sendPageOnSocket, silent } from "./Pages.ts"
 import { giveUpAfter } from "./Proxy.ts"
-import type { Release, Upstream } from "./Release.ts"
+import type { Release } from "./Release.ts"
 import { type RequestHead, responseFields } from "./RequestHead.ts"
+import type { Upstream } from "./Upstream.ts"
 
 export interface UpgradeExchange {
   readonly request: IncomingMessage

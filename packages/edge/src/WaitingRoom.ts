@@ -5,9 +5,10 @@
 import type { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { failed, notLive, type Page, starting } from "./Pages.ts"
-import type { Release, Upstream } from "./Release.ts"
+import type { Release } from "./Release.ts"
 import type { Stage } from "./Stage.ts"
 import type { StaticFiles } from "./StaticFiles.ts"
+import type { Upstream } from "./Upstream.ts"
 
 /** Exactly one of the three ways is taken, or none when the client leaves before. */
 export interface Visitor {

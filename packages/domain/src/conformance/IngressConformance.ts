@@ -5,9 +5,10 @@
  */
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schedule, type Scope, Stream } from "effect"
-import { Ingress, type RouteSpec, type RouteTarget } from "../Ingress.ts"
-import { ReleaseId, StageId } from "../model/Ids.ts"
+import { Ingress, type RouteSpec } from "../Ingress.ts"
+import type { StageId } from "../model/Ids.ts"
 import type { EndpointWorkload, StaticWorkload } from "../node/NodeProtocol.ts"
+import { labelOf, newStage, routeOf } from "./IngressSamples.ts"
 import * as Laws from "./Laws.ts"
 
 export interface IngressConformanceOptions<W> {
@@ -325,25 +326,3 @@ const until = (what: string, isSo: () => boolean): Effect.Effect<void> =>
     Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 4000 }),
     Effect.orDie
   )
-
-let stages = 0
-/** Each test has stages of its own: the world outlives a test. */
-const newStage = (): StageId => {
-  stages += 1
-  return StageId.make(`stg_${String(stages).padStart(20, "g")}`)
-}
-
-const labelOf = (stage: StageId): string => `kit-${Number(stage.replace(/^stg_g*/u, ""))}`
-
-const routeOf = (
-  stage: StageId,
-  generation: number,
-  to: RouteTarget["to"],
-  release = 0
-): RouteSpec => ({
-  stage,
-  generation,
-  name: labelOf(stage),
-  hostnames: [labelOf(stage)],
-  target: { release: ReleaseId.make(`rel_${`${release}`.padStart(20, stage.slice(-4))}`), to }
-})

@@ -1,0 +1,26 @@
+/** The way to something that answers: its address, and connections to it that are kept for the next request. */
+import { Agent } from "node:http"
+import type { Endpoint } from "./process/Processes.ts"
+
+export interface Upstream {
+  readonly endpoint: Endpoint
+  readonly agent: Agent
+}
+
+/** To be made anew each time something becomes healthy. */
+export const openUpstream = (endpoint: Endpoint): Upstream => ({
+  endpoint,
+  // Node drops an idle upstream connection after 5 s by default: be the one that closes first.
+  agent: new Agent({ keepAlive: true, timeout: 4_000, maxFreeSockets: 64, scheduling: "lifo" })
+})
+
+export const leadsTo = (upstream: Upstream, { host, port }: Endpoint): boolean =>
+  upstream.endpoint.host === host && upstream.endpoint.port === port
+
+/** Those being answered end on their connections; none is kept after that. */
+export const abandon = ({ agent }: Upstream): void => {
+  for (const sockets of Object.values(agent.freeSockets)) {
+    for (const socket of sockets ?? []) socket.destroy()
+  }
+  agent.maxFreeSockets = 0
+}
