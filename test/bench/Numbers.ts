@@ -22,19 +22,21 @@ export const median = (samples: ReadonlyArray<number>): number => {
   return Number.isInteger(middle) ? (low + (sorted[middle] ?? low)) / 2 : low
 }
 
-/** Budgets are upper bounds, in the row's unit; `ratio` is that of the medians. */
+/** Upper bounds in the row's unit; `ratio` is that of the medians, ours to the floor's. */
 export interface Budget {
   readonly p50?: number
   readonly p95?: number
   readonly p99?: number
   readonly ratio?: number
+  /** Of what is better when there is more of it. */
+  readonly ratioAtLeast?: number
   /** Shown, but missing it is no failure. */
   readonly informational?: boolean
 }
 
 export interface Row {
   readonly what: string
-  readonly unit: "ms" | "MiB" | "req/s"
+  readonly unit: "ms" | "µs" | "MiB" | "req/s"
   readonly ours: Summary
   readonly floor: Summary | null
   /** What the floor is, in words. */
@@ -71,7 +73,8 @@ export const row = (measured: Measured): Row => {
     within(ours.p50, budget.p50) &&
     within(ours.p95, budget.p95) &&
     within(ours.p99, budget.p99) &&
-    within(ratio, budget.ratio)
+    within(ratio, budget.ratio) &&
+    (budget.ratioAtLeast === undefined || (ratio !== null && ratio >= budget.ratioAtLeast))
   const samples = { ours: measured.ours, floor: measured.floor }
   return { what, unit, ours, floor, floorIs, ratio, budget, ok, cpu, parts, samples }
 }

@@ -45,7 +45,8 @@ const budgetText = (budget: Budget, unit: Row["unit"]): string =>
     ...(["p50", "p95", "p99"] as const).flatMap((name) =>
       budget[name] === undefined ? [] : [`${name} ≤ ${budget[name]} ${unit}`]
     ),
-    ...(budget.ratio === undefined ? [] : [`≤ ${budget.ratio} × floor`])
+    ...(budget.ratio === undefined ? [] : [`≤ ${budget.ratio} × floor`]),
+    ...(budget.ratioAtLeast === undefined ? [] : [`≥ ${budget.ratioAtLeast} × floor`])
   ].join(", ")
 
 const align = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
