@@ -16,12 +16,14 @@ import { proxy } from "./Proxy.ts"
 import { pushes } from "./Pushes.ts"
 import { ready } from "./Ready.ts"
 import { redeploy } from "./Redeploy.ts"
+import { rollback } from "./Rollback.ts"
 import { partsTable, table } from "./Table.ts"
 import { type Benchmark, makeWorld } from "./World.ts"
 
 const benchmarks: ReadonlyArray<Benchmark> = [
   ...pushes,
   redeploy,
+  rollback,
   ...mcp,
   ready,
   memory,

@@ -66,6 +66,9 @@ export const apiOf = (url: () => string, key: () => string) => {
       Schema.decodeUnknownSync(ServiceDetail)(await call("get_service", { name, ...more })),
     redeploy: async (name: string, more: Arguments = {}) =>
       Schema.decodeUnknownSync(DeploymentView)(await call("redeploy_service", { name, ...more })),
+    /** To the release that was live before this one, or to a deployment's. */
+    rollback: async (name: string, more: Arguments = {}) =>
+      Schema.decodeUnknownSync(DeploymentView)(await call("rollback_service", { name, ...more })),
     remove: async (name: string) =>
       Schema.decodeUnknownSync(Removed)(await call("delete_service", { name })),
     /** Newest first. */
