@@ -93,9 +93,7 @@ describe("an endpoint", () => {
     slow.write("GET /held?key=slow HTTP/1.1\r\nHost: shop.localhost\r\n\r\n")
     await slow.until("200 OK")
     const echo = await dial(edge.appsPort)
-    echo.write(
-      "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-    )
+    echo.write(upgrade)
     await echo.until("X-Name: old")
 
     await ingress.put(stageOf(2, [next.as(2)], 2))
@@ -116,9 +114,7 @@ describe("an endpoint", () => {
     const [here, there] = [await elsewhere("here"), await elsewhere("there")]
     await ingress.snapshot(stageOf(1, [here.as(1)], 1))
     const echo = await dial(edge.appsPort)
-    echo.write(
-      "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-    )
+    echo.write(upgrade)
     await echo.until("X-Name: here")
     await ingress.put(stageOf(2, [there.as(1)], 1))
     assert.strictEqual((await get("/")).text, "there")
@@ -142,9 +138,7 @@ describe("an endpoint", () => {
         down.text
       )
       const socket = await dial(edge.appsPort)
-      socket.write(
-        "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-      )
+      socket.write(upgrade)
       await socket.until("502 Bad Gateway")
       await app.start()
       assert.strictEqual((await get("/", { agent })).text, "app")
@@ -169,12 +163,15 @@ describe("an endpoint", () => {
   })
 
   it("is not waited for when it neither accepts nor refuses", async () => {
-    const { get, ingress } = await setUp({ connectMs: 50, holdMs: 100 })
+    const { edge, get, ingress } = await setUp({ connectMs: 50, holdMs: 100 })
     const hole = await startHole()
     await ingress.snapshot(stageOf(1, [endpointRelease(1, hole)], 1))
     const answer = await get("/")
     assert.strictEqual(answer.status, 502)
     assert.strictEqual(JSON.parse(answer.text).error.code, "unreachable")
+    const socket = await dial(edge.appsPort)
+    socket.write(upgrade)
+    await socket.until("502 Bad Gateway")
   })
 
   it("is refused when it is no address, and so is an image", async () => {
@@ -203,6 +200,9 @@ describe("an endpoint", () => {
     assert.strictEqual((await get("/")).status, 502)
   })
 })
+
+const upgrade =
+  "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 /** A server that is stopped with its backlog full: whoever connects hears nothing. */
 const startHole = async () => {
