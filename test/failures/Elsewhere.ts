@@ -20,7 +20,7 @@ export const elsewhere: Partial<Record<FailureCode, string>> = {
   variable_reserved: "packages/runtime/src/commands/Services.test.ts",
   idempotency_conflict: "packages/runtime/src/commands/Services.test.ts",
   limit_reached: "packages/runtime/src/commands/Services.test.ts",
-  rate_limited: "packages/runtime/src/commands/Services.test.ts",
+  rate_limited: "packages/runtime/src/commands/Keys.test.ts",
   internal: "packages/runtime/src/http/Api.test.ts",
   superseded: "test/workflows/hints.test.ts",
   cancelled: "packages/runtime/src/commands/Undo.test.ts"

@@ -3,7 +3,7 @@ import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Calls from "./Calls.ts"
 import { Client } from "./Client.ts"
-import { finish, paint, table } from "./Output.ts"
+import { finish, paint, plain, table } from "./Output.ts"
 
 export const services = Command.make(
   "services",
@@ -12,7 +12,9 @@ export const services = Command.make(
   },
   Effect.fn(function* ({ project }) {
     const listed = yield* listAll(Option.getOrUndefined(project))
-    yield* finish({ services: listed }, listed.length === 0 ? nothingYet : rows(listed))
+    const ailing = yield* reasons(listed)
+    const lines = listed.length === 0 ? nothingYet : [...rows(listed), ...ailing]
+    yield* finish({ services: listed }, lines)
   })
 ).pipe(
   Command.withDescription("List services with their state and URL"),
@@ -36,6 +38,16 @@ const listAll = Effect.fnUntraced(function* (project: string | undefined) {
     cursor = page.next_cursor
   } while (cursor !== null)
   return all
+})
+
+/** Why services that were live are not any more, in the words that everybody is told. */
+const reasons = Effect.fnUntraced(function* (listed: ReadonlyArray<ServiceSummary>) {
+  const client = yield* Client
+  const crashed = listed.filter(({ status }) => status === "crashed")
+  const views = yield* Effect.forEach(crashed, ({ name, project }) =>
+    client.call(Calls.getService, { name, project })
+  )
+  return views.map(({ name, next }) => `${paint("red", `✗ ${name}`)}  ${plain(next)}`)
 })
 
 const nothingYet = ["Nothing is deployed yet. Try: deploy-mcp deploy <folder>"]
