@@ -52,7 +52,7 @@ export const againstOn =
       E,
       Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
     >,
-    between?: Between
+    options: Pick<TestingOptions, "between" | "publicGit"> = {}
   ) =>
     Effect.gen(function* () {
       const home = yield* Effect.acquireRelease(
@@ -60,8 +60,7 @@ export const againstOn =
         (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
       )
       const databaseUrl = yield* Effect.sync(fresh)
-      const options = between === undefined ? { databaseUrl } : { databaseUrl, between }
-      return yield* test.pipe(Effect.provide(testing(home, options)))
+      return yield* test.pipe(Effect.provide(testing(home, { databaseUrl, ...options })))
     }).pipe(Effect.scoped)
 export type Against = ReturnType<typeof againstOn>
 
@@ -108,12 +107,12 @@ export const scene = Effect.gen(function* () {
           { branch, to: git.commit(repository, BranchName.make("scratch"), {}) }
         ])
         .pipe(Stream.runCollect),
-    create: (name: ServiceName = web, branch: BranchName = main) =>
+    create: (name: ServiceName = web, branch?: BranchName, from: string = repo) =>
       asOwner(
         services.create({
           name,
-          repo: RepositoryRef.make(repo),
-          branch,
+          repo: RepositoryRef.make(from),
+          ...(branch === undefined ? {} : { branch }),
           settings: {},
           variables: {}
         })

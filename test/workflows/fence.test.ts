@@ -109,7 +109,7 @@ const disturb = (
       yield* agreement(it)
       yield* expectOutcome(it, first, expected)
     }),
-    (real) => around(real, step, when, (id) => armed?.(id) ?? Effect.void)
+    { between: (real) => around(real, step, when, (id) => armed?.(id) ?? Effect.void) }
   )
 }
 

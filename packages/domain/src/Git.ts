@@ -1,8 +1,8 @@
 /** Repositories, checkouts, pushes. */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
-import type { RepositoryId } from "./model/Ids.ts"
 import type { BranchName, CommitSha, FilePath } from "./model/Names.ts"
+import type { Repository } from "./model/Service.ts"
 
 export class GitError extends Schema.TaggedError<GitError>()("GitError", { reason: Fault }) {
   get isRetryable() {
@@ -12,7 +12,7 @@ export class GitError extends Schema.TaggedError<GitError>()("GitError", { reaso
 
 /** One request of git's smart HTTP protocol that has already been authorised. */
 export interface GitExchange {
-  readonly repository: RepositoryId
+  readonly repository: Repository
   readonly access: "read" | "write"
   readonly method: "GET" | "POST"
   /** `/info/refs`, `/git-upload-pack` or `/git-receive-pack`; nothing else is served. */
@@ -51,22 +51,22 @@ export interface CommitFile {
 export class Git extends Context.Service<
   Git,
   {
-    /** Makes an empty repository unless it is there. */
-    readonly ensureRepository: (repository: RepositoryId) => Effect.Effect<void, GitError>
-    /** Succeeds also when there is nothing to remove. */
-    readonly removeRepository: (repository: RepositoryId) => Effect.Effect<void, GitError>
+    /** Makes an empty repository unless it is there; where nothing can be made, it must be there. */
+    readonly ensureRepository: (repository: Repository) => Effect.Effect<void, GitError>
+    /** Forgets all that is kept here. Succeeds also when there is nothing to remove. */
+    readonly removeRepository: (repository: Repository) => Effect.Effect<void, GitError>
     /** The newest commit of a branch now; null when the branch or the repository does not exist. */
     readonly head: (
-      repository: RepositoryId,
+      repository: Repository,
       branch: BranchName
     ) => Effect.Effect<CommitSha | null, GitError>
     /** Branches with their heads, newest commit first. */
     readonly branches: (
-      repository: RepositoryId
+      repository: Repository
     ) => Effect.Effect<ReadonlyArray<{ branch: BranchName; commit: CommitSha }>, GitError>
     /** Writes the files of `commit` (no `.git`) into `directory`, replacing what is there. */
     readonly checkout: (
-      repository: RepositoryId,
+      repository: Repository,
       commit: CommitSha,
       directory: string
     ) => Effect.Effect<void, GitError>
@@ -75,7 +75,7 @@ export class Git extends Context.Service<
      * with this content already is left as it is, and its head is the answer.
      */
     readonly commit: (
-      repository: RepositoryId,
+      repository: Repository,
       branch: BranchName,
       files: ReadonlyArray<CommitFile>,
       message: string

@@ -6,11 +6,12 @@ import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
 import { GitEmbedded } from "./git/embedded/GitEmbedded.ts"
+import { GitHttps } from "./git/https/GitHttps.ts"
 import { IngressEmbedded } from "./ingress/embedded/IngressEmbedded.ts"
 import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
-export const git = [GitEmbedded] as const
+export const git = [GitEmbedded, GitHttps] as const
 export const build = [BuildProcess] as const
 export const deploy = [DeployProcess] as const
 export const ingress = [IngressEmbedded] as const

@@ -8,6 +8,7 @@ import { Effect, Layer, type Scope, Stream } from "effect"
 import { Git } from "../Git.ts"
 import { RepositoryId } from "../model/Ids.ts"
 import { BranchName, CommitSha } from "../model/Names.ts"
+import type { Repository } from "../model/Service.ts"
 import * as Laws from "./Laws.ts"
 
 /** Paths and what is in them. */
@@ -18,13 +19,13 @@ export interface GitWorld<W> {
   readonly world: Layer.Layer<W, unknown>
   /** Makes a commit of exactly these files the head of a branch, as a person with a work tree does. */
   readonly push: (
-    repository: RepositoryId,
+    repository: Repository,
     branch: BranchName,
     files: Files
   ) => Effect.Effect<CommitSha, unknown, W | Git | Scope.Scope>
   /** What a person who clones the branch gets; fails when there is nothing to clone. */
   readonly clone: (
-    repository: RepositoryId,
+    repository: Repository,
     branch: BranchName
   ) => Effect.Effect<Files, unknown, W | Git | Scope.Scope>
   /** A path below an empty folder where nothing is yet. */
@@ -47,11 +48,11 @@ export const suite = <W>(
 ): void => {
   const instance: Laws.Instance<Git, W | Scope.Scope> = (use) =>
     Effect.provide(use, Layer.fresh(provider), { local: true })
-  const ensure = (id: RepositoryId) => Git.use((git) => git.ensureRepository(id))
-  const remove = (id: RepositoryId) => Git.use((git) => git.removeRepository(id))
-  const head = (id: RepositoryId, branch = main) => Git.use((git) => git.head(id, branch))
-  const branches = (id: RepositoryId) => Git.use((git) => git.branches(id))
-  const checkout = (id: RepositoryId, commit: CommitSha, into: string) =>
+  const ensure = (id: Repository) => Git.use((git) => git.ensureRepository(id))
+  const remove = (id: Repository) => Git.use((git) => git.removeRepository(id))
+  const head = (id: Repository, branch = main) => Git.use((git) => git.head(id, branch))
+  const branches = (id: Repository) => Git.use((git) => git.branches(id))
+  const checkout = (id: Repository, commit: CommitSha, into: string) =>
     Git.use((git) => git.checkout(id, commit, into))
 
   withLayer(world, { excludeTestServices: true })(`${name} is a Git`, (it) => {
@@ -175,7 +176,7 @@ export const suite = <W>(
 }
 
 /** The first request of every clone. */
-const advertised = (repository: RepositoryId) =>
+const advertised = (repository: Repository) =>
   Effect.gen(function* () {
     const git = yield* Git
     const reply = yield* git.exchange({
@@ -195,7 +196,12 @@ const advertised = (repository: RepositoryId) =>
   })
 
 /** A repository of its own for each test. */
-const idOf = (n: number) => RepositoryId.make(`rep_${String(n).padStart(20, "c")}`)
+const idOf = (n: number): Repository => ({
+  id: RepositoryId.make(`rep_${String(n).padStart(20, "c")}`),
+  host: "git.example.test",
+  owner: "kit",
+  name: `repository-${n}`
+})
 
 /** A provider may leave one file that says which commit this is. */
 const withoutMarks = ({ ".commit": _, ...files }: Files): Files => files

@@ -32,10 +32,13 @@ export const RepositoryName = label(
 )
 export type RepositoryName = typeof RepositoryName.Type
 
-/** A repository as callers write it: `my-saas` (yours, on the default host) or `owner/my-saas`. */
+/**
+ * A repository as callers write it: `my-saas` (yours, on the built-in host), `owner/my-saas`, or a
+ * public one of another host by its URL, with or without `https://` and `.git`.
+ */
 export const RepositoryRef = label(
-  /^([a-z]([a-z0-9-]{0,38}[a-z0-9])?\/)?[a-z0-9][a-z0-9._-]{0,63}$/u,
-  "a repository name, or owner/name, in lower case, e.g. my-saas or awake-dassie/my-saas"
+  /^(?!.*\.\.)((https:\/\/)?(?=.{1,253}\/)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\/[\w.][\w.-]{0,99}\/[\w.][\w.-]{0,99}\/?|([a-z]([a-z0-9-]{0,38}[a-z0-9])?\/)?[a-z0-9][a-z0-9._-]{0,63})$/u,
+  "a repository name, owner/name, or the https URL of a public repository, e.g. my-saas or https://github.com/nodejs/examples"
 ).pipe(Schema.brand("RepositoryRef"))
 export type RepositoryRef = typeof RepositoryRef.Type
 

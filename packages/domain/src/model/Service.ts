@@ -1,6 +1,6 @@
 /** What an agent deploys: a repository, a branch and settings, unique by name in a project. */
 import { Schema } from "effect"
-import { OwnerId, ProjectId, ServiceId, StageId } from "./Ids.ts"
+import { OwnerId, ProjectId, type RepositoryId, ServiceId, StageId } from "./Ids.ts"
 import { BranchName, HttpPath, RelativePath, ServiceName } from "./Names.ts"
 
 export const BuildPack = Schema.Literals(["auto", "static", "node", "python", "go", "dockerfile"])
@@ -53,6 +53,11 @@ export const RepositoryIdentity = Schema.Struct({
   name: Schema.String
 })
 export type RepositoryIdentity = typeof RepositoryIdentity.Type
+
+/** A repository that has a row. */
+export interface Repository extends RepositoryIdentity {
+  readonly id: RepositoryId
+}
 
 /** As callers are shown it: `host/owner/name`. */
 export const repositoryPath = ({ host, owner, name }: RepositoryIdentity): string =>

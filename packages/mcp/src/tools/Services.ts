@@ -20,7 +20,7 @@ export const createService = Tool.make({
   description:
     "Deploy a repository: makes a service with a URL that stays and deploys the branch's newest commit; each later push deploys by itself. What to build and run is detected; set commands or port only to correct it. The same name and spec again returns the existing service, another spec fails with name_taken. Next: wait_for_deployment.",
   input: Schema.Struct({
-    repo: Tool.field(RepositoryRef, "Repository, e.g. my-saas or awake-dassie/my-saas"),
+    repo: Tool.field(RepositoryRef, "Repository, e.g. my-saas, or a public https URL"),
     name: Tool.field(
       ServiceName,
       "Name of the service and, if free, of its host: 1 to 40 lower-case letters, digits and '-', starting with a letter, e.g. my-saas"

@@ -19,11 +19,13 @@ import { Builds, Deploys } from "../Instances.ts"
 import { Platform, urlOf } from "../Platform.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
+import { identifying, publicGit } from "./Identify.ts"
 import { Present } from "./Present.ts"
-import { identify } from "./Repositories.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { Sources } from "./Sources.ts"
 import { asHeld, checkVariables, type HeldVariable, sealing } from "./Variables.ts"
 
 const encodeView = Schema.encodeSync(ServiceView)
@@ -37,6 +39,9 @@ export const createService = Effect.gen(function* () {
   const idempotency = yield* IdempotencyStore
   const events = yield* DeploymentEvents
   const lookup = yield* ServiceLookup
+  const sources = yield* Sources
+  const { identify } = yield* identifying
+  const repositories = yield* RepositoryStore
   const present = yield* Present
   const seal = yield* sealing
   const ids = yield* Ids
@@ -48,11 +53,8 @@ export const createService = Effect.gen(function* () {
     const principal = yield* Principal
     yield* checkVariables(input.variables, input.runtimeOnly ?? [])
     const project = yield* lookup.project(input.project)
-    const repository = yield* identify(input.repo, input.host).pipe(
-      Effect.provideService(Platform, platform),
-      Effect.provideService(ServiceStore, services)
-    )
-    const source = yield* lookup.source(repository, input.branch)
+    const repository = yield* identify(input.repo, input.host)
+    const source = yield* sources.choose(repository, input.branch)
     const settings: ServiceSettings = {
       build_pack: "auto",
       memory: defaultMemory,
@@ -74,6 +76,9 @@ export const createService = Effect.gen(function* () {
         Effect.gen(function* () {
           const known = yield* services.find(principal.owner, project, input.name)
           if (Option.isSome(known)) return ""
+          if (source.unknown !== null) {
+            yield* repositories.add(principal.owner, source.unknown, "", publicGit)
+          }
           const label = yield* allocateLabel(input.name)
           const { id, stage } = yield* services.add({
             owner: principal.owner,

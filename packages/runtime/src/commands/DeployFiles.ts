@@ -11,15 +11,15 @@ import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Gits } from "../Instances.ts"
-import { Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
-import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
+import { ServiceStore } from "../store/ServiceStore.ts"
 import { createService } from "./CreateService.ts"
 import { followers } from "./Followers.ts"
+import { identifying } from "./Identify.ts"
 import { Present } from "./Present.ts"
-import { identify, orRefused } from "./Repositories.ts"
+import { orRefused } from "./Repositories.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { filesOf } from "./Tarball.ts"
 
@@ -28,8 +28,8 @@ const maxFiles = 10_000
 /** The command `Services.deployFiles`, over the stores that are here. */
 export const deployFiles = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const platform = yield* Platform
   const gits = yield* Gits
+  const { identifyOurs } = yield* identifying
   const services = yield* ServiceStore
   const repositories = yield* RepositoryStore
   const idempotency = yield* IdempotencyStore
@@ -45,12 +45,10 @@ export const deployFiles = Effect.gen(function* () {
     const files = yield* contentOf(input)
     const project = yield* lookup.project(input.project)
     const known = yield* services.find(principal.owner, project, input.name)
-    const identity = Option.isSome(known)
-      ? repositoryOf(known.value)
-      : yield* identify(input.name, undefined).pipe(
-          Effect.provideService(Platform, platform),
-          Effect.provideService(ServiceStore, services)
-        )
+    const identity = yield* Option.match(known, {
+      onNone: () => identifyOurs(input.name, undefined),
+      onSome: (row) => identifyOurs(`${row.repoOwner}/${row.repoName}`, row.repoHost)
+    })
     const branch = Option.match(known, {
       onNone: () => defaultBranch,
       onSome: (row) => row.branch
@@ -73,12 +71,12 @@ export const deployFiles = Effect.gen(function* () {
             "deploys the commit"
           )
           const row = yield* repositories.find(principal.owner, identity)
-          const { id, gitInstance } = Option.getOrThrow(row)
+          const { gitInstance } = Option.getOrThrow(row)
+          const repository = repositoryIn(Option.getOrThrow(row))
           const git = gits.get(gitInstance)
-          yield* orRefused(git.ensureRepository(id))
-          return yield* orRefused(
-            git.commit(id, branch, files, input.message ?? "Files deployed by an agent")
-          )
+          const message = input.message ?? "Files deployed by an agent"
+          yield* orRefused(git.ensureRepository(repository))
+          return yield* orRefused(git.commit(repository, branch, files, message))
         })
       )
       .pipe(sql.withTransaction, orDieSql)

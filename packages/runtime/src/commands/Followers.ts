@@ -5,7 +5,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Gits } from "../Instances.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
-import type { RepositoryRow } from "../store/RepositoryStore.ts"
+import { type RepositoryRow, repositoryIn } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 
 export const followers = Effect.gen(function* () {
@@ -38,15 +38,10 @@ export const followers = Effect.gen(function* () {
   ) {
     const commit = yield* gits
       .get(repository.gitInstance)
-      .head(repository.id, branch)
+      .head(repositoryIn(repository), branch)
       .pipe(Effect.orElseSucceed(() => null))
     if (commit === null) return []
-    const identity = {
-      host: repository.host,
-      owner: repository.ownerName,
-      name: repository.name
-    }
-    const all = yield* services.followers(repository.ownerId, identity, branch)
+    const all = yield* services.followers(repository.ownerId, repositoryIn(repository), branch)
     return yield* Effect.forEach(all, (service) =>
       Effect.map(deployHead(service, commit), (id) => ({ service, id }))
     )

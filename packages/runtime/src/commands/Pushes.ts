@@ -12,7 +12,7 @@ import { GitAccess } from "../http/GitAccess.ts"
 import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
-import { type RepositoryRow, RepositoryStore } from "../store/RepositoryStore.ts"
+import { type RepositoryRow, RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
@@ -53,7 +53,7 @@ const make = Effect.gen(function* () {
       const seen = Option.isSome(row) && (yield* mayTouch(principal, identity))
       if (Option.isNone(row) || !seen) return yield* invisible
       yield* allow(scopeAllows(principal, access), access)
-      return { repository: row.value.id, gitInstance: row.value.gitInstance }
+      return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
     }
     const known = yield* repositories.tokenByHash(hashToken(Redacted.value(token)))
     const now = yield* Clock.currentTimeMillis
@@ -65,7 +65,7 @@ const make = Effect.gen(function* () {
     const row = yield* repositories.byToken(known.value.repositoryId, identity)
     if (Option.isNone(row)) return yield* invisible
     yield* allow(access === "read" || known.value.access === "write", access)
-    return { repository: row.value.id, gitInstance: row.value.gitInstance }
+    return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
   })
 
   const mayTouch = (principal: PrincipalData, identity: RepositoryIdentity) =>
@@ -98,11 +98,13 @@ const make = Effect.gen(function* () {
   /** A kill between git moving a branch and its hook leaves a push that nobody told us about. */
   const catchUp = Effect.gen(function* () {
     for (const service of yield* services.all) {
+      // Another host never told us of its pushes, and is not asked for them at each start.
+      if (service.repoHost !== platform.gitHost) continue
       const repository = yield* repositories.find(service.ownerId, repositoryOf(service))
       if (Option.isNone(repository)) continue
       const head = yield* gits
         .get(repository.value.gitInstance)
-        .head(repository.value.id, service.branch)
+        .head(repositoryIn(repository.value), service.branch)
         .pipe(Effect.orElseSucceed(() => null))
       const newest = yield* deployments.newest(service.stageId)
       const known = Option.match(newest, { onNone: () => null, onSome: answersTo })

@@ -13,38 +13,16 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { Gits } from "../Instances.ts"
 import { controlUrl, Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
-import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { identifying } from "./Identify.ts"
 import { iso } from "./Present.ts"
-import { invisible, isVisible, mustBeVisible } from "./RepositoryVisibility.ts"
+import { isVisible } from "./RepositoryVisibility.ts"
 
 const tokenLife = 60 * 60_000
 
 export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex")
-
-/** `name` or `owner/name` on `host`, as an identity; only the principal's own are visible. */
-export const identify = Effect.fnUntraced(function* (
-  ref: string,
-  host: string | undefined
-): Effect.fn.Return<RepositoryIdentity, CommandError, Platform | Principal | ServiceStore> {
-  const { gitHost } = yield* Platform
-  const principal = yield* Principal
-  if (host !== undefined && host !== gitHost) {
-    return yield* refuse(
-      "unknown_host",
-      `There is no git host '${host}'; this platform has '${gitHost}'.`
-    )
-  }
-  const parts = ref.split("/")
-  const [owner, name] = parts.length === 2 ? parts : [principal.ownerName, ref]
-  if (owner !== principal.ownerName || name === undefined) {
-    return yield* invisible(ref)
-  }
-  const identity = { host: gitHost, owner, name }
-  yield* mustBeVisible(identity)
-  return identity
-})
 
 /** A fault of git as the catalogue names it. */
 export const orRefused = <A>(effect: Effect.Effect<A, GitError>) =>
@@ -60,158 +38,155 @@ export const layer = Layer.effect(
     const sql = yield* SqlClient
     const services = yield* ServiceStore
     const idempotency = yield* IdempotencyStore
+    const { identify, identifyOurs } = yield* identifying
     const cloneUrl = (id: RepositoryIdentity) =>
-      `${controlUrl(platform)}/git/${id.owner}/${id.name}.git`
+      id.host === platform.gitHost
+        ? `${controlUrl(platform)}/git/${id.owner}/${id.name}.git`
+        : `https://${repositoryPath(id)}.git`
 
     return {
-      create: Effect.fn("Repositories.create")(
-        function* ({ name, host, description, idempotencyKey }) {
-          yield* requireScope("repositories:write")
-          const principal = yield* Principal
-          const identity = yield* identify(name, host)
-          const { subject, repeated } = yield* idempotency
-            .once(
-              {
-                owner: principal.owner,
-                command: "create_repo",
-                key: idempotencyKey,
-                request: [identity, description ?? ""]
-              },
-              Effect.gen(function* () {
-                const added = yield* store.add(
-                  principal.owner,
-                  identity,
-                  description ?? "",
-                  gits.default
-                )
-                yield* planned(
-                  added
-                    ? `creates the repository ${repositoryPath(identity)}`
-                    : "nothing: it exists already"
-                )
-                return added ? "created" : ""
-              })
-            )
-            .pipe(sql.withTransaction, orDieSql)
-          const created = subject !== "" && !repeated
-          const row = yield* store.find(principal.owner, identity)
-          if (Option.isSome(row)) {
-            const { id, gitInstance } = row.value
-            yield* orRefused(gits.get(gitInstance).ensureRepository(id))
-          }
-          return {
-            repo: repositoryPath(identity),
-            name,
-            description: Option.match(row, { onNone: () => "", onSome: (row) => row.description }),
-            clone_url: cloneUrl(identity),
-            created,
-            next: `Call get_git_token with name ${name}, git push, then create_service with repo ${name}.`
-          }
-        },
-        Effect.provideService(Platform, platform),
-        Effect.provideService(ServiceStore, services)
-      ),
+      create: Effect.fn("Repositories.create")(function* ({
+        name,
+        host,
+        description,
+        idempotencyKey
+      }) {
+        yield* requireScope("repositories:write")
+        const principal = yield* Principal
+        const identity = yield* identifyOurs(name, host)
+        const { subject, repeated } = yield* idempotency
+          .once(
+            {
+              owner: principal.owner,
+              command: "create_repo",
+              key: idempotencyKey,
+              request: [identity, description ?? ""]
+            },
+            Effect.gen(function* () {
+              const added = yield* store.add(
+                principal.owner,
+                identity,
+                description ?? "",
+                gits.default
+              )
+              yield* planned(
+                added
+                  ? `creates the repository ${repositoryPath(identity)}`
+                  : "nothing: it exists already"
+              )
+              return added ? "created" : ""
+            })
+          )
+          .pipe(sql.withTransaction, orDieSql)
+        const created = subject !== "" && !repeated
+        const row = yield* store.find(principal.owner, identity)
+        if (Option.isSome(row)) {
+          const git = gits.get(row.value.gitInstance)
+          yield* orRefused(git.ensureRepository(repositoryIn(row.value)))
+        }
+        return {
+          repo: repositoryPath(identity),
+          name,
+          description: Option.match(row, { onNone: () => "", onSome: (row) => row.description }),
+          clone_url: cloneUrl(identity),
+          created,
+          next: `Call get_git_token with name ${name}, git push, then create_service with repo ${name}.`
+        }
+      }),
 
       list: Effect.gen(function* () {
         yield* requireScope("repositories:read")
         const principal = yield* Principal
         const followers = yield* services.list(principal.owner, principal.project)
-        const rows = (yield* store.list(principal.owner)).map((row) => {
-          const identity = { host: row.host, owner: row.ownerName, name: row.name }
-          return { ...row, identity }
-        })
-        const visible = yield* Effect.filter(rows, ({ identity }) => isVisible(principal, identity))
-        return visible.map(({ identity, name, description }) => ({
-          repo: repositoryPath(identity),
-          name,
-          description,
-          clone_url: cloneUrl(identity),
-          services: followers.filter((service) => follows(service, identity)).map(serviceName)
-        }))
-      }).pipe(Effect.provideService(ServiceStore, services)),
-
-      remove: Effect.fn("Repositories.remove")(
-        function* ({ name, host, idempotencyKey }) {
-          yield* requireScope("repositories:delete")
-          const { owner, project } = yield* Principal
-          const identity = yield* identify(name, host)
-          const { subject } = yield* idempotency
-            .once(
-              { owner, command: "delete_repo", key: idempotencyKey, request: identity },
-              Effect.gen(function* () {
-                const row = yield* store.find(owner, identity)
-                if (Option.isNone(row)) {
-                  yield* planned("nothing: there is no such repository")
-                  return ""
-                }
-                const users = yield* services.ofRepository(owner, identity)
-                yield* refuseWhileFollowed(users, project, identity)
-                yield* planned(`removes ${repositoryPath(identity)} with all its commits, for good`)
-                // git first: a crash in between leaves a row, and the same call again ends it.
-                const { id, gitInstance } = row.value
-                yield* orRefused(gits.get(gitInstance).removeRepository(id))
-                yield* store.remove(owner, id)
-                return id
-              })
-            )
-            .pipe(sql.withTransaction, orDieSql)
-          return subject === ""
-            ? {
-                removed: false,
-                name: identity.name,
-                next: "There is no such repository; nothing to do."
-              }
-            : {
-                removed: true,
-                name: identity.name,
-                next: "Its commits are gone and cannot be brought back. create_repo makes an empty one of this name; push your own clone to it."
-              }
-        },
-        Effect.provideService(Platform, platform),
-        Effect.provideService(ServiceStore, services)
-      ),
-
-      token: Effect.fn("Repositories.token")(
-        function* ({
-          name,
-          host,
-          access
-        }): Effect.fn.Return<GitTokenView, CommandError, Principal | Platform | ServiceStore> {
-          yield* requireScope(access === "write" ? "repositories:write" : "repositories:read")
-          const principal = yield* Principal
-          const identity = yield* identify(name, host)
-          const row = yield* store.find(principal.owner, identity)
-          if (Option.isNone(row)) {
-            return yield* refuse("repository_missing", `There is no repository '${name}'.`)
-          }
-          const now = yield* Clock.currentTimeMillis
-          const token = `mlg_${yield* ids.secret(40)}`
-          yield* store.addToken({
-            owner: principal.owner,
-            repository: row.value.id,
-            hash: hashToken(token),
-            access,
-            expiresAt: now + tokenLife
-          })
-          const pushUrl = cloneUrl(identity).replace("://", `://git:${token}@`)
+        const visible = yield* Effect.filter(yield* store.list(principal.owner), (row) =>
+          isVisible(principal, repositoryIn(row))
+        )
+        return visible.map((row) => {
+          const identity = repositoryIn(row)
           return {
             repo: repositoryPath(identity),
-            token,
-            username: "git",
-            access,
-            expires_at: iso(now + tokenLife),
-            push_url: pushUrl,
-            commands:
-              access === "write" ? [`git push ${pushUrl} HEAD:main`] : [`git clone ${pushUrl}`],
-            next:
-              access === "write"
-                ? `Commit your files and run: git push ${pushUrl} HEAD:main. Its output ends with the URL when a service follows that branch; else call create_service.`
-                : "Clone with the URL that is shown."
+            name: row.name,
+            description: row.description,
+            clone_url: cloneUrl(identity),
+            services: followers.filter((service) => follows(service, identity)).map(serviceName)
           }
-        },
-        Effect.provideService(Platform, platform),
-        Effect.provideService(ServiceStore, services)
-      )
+        })
+      }).pipe(Effect.provideService(ServiceStore, services)),
+
+      remove: Effect.fn("Repositories.remove")(function* ({ name, host, idempotencyKey }) {
+        yield* requireScope("repositories:delete")
+        const { owner, project } = yield* Principal
+        const identity = yield* identify(name, host)
+        const { subject } = yield* idempotency
+          .once(
+            { owner, command: "delete_repo", key: idempotencyKey, request: identity },
+            Effect.gen(function* () {
+              const row = yield* store.find(owner, identity)
+              if (Option.isNone(row)) {
+                yield* planned("nothing: there is no such repository")
+                return ""
+              }
+              const users = yield* services.ofRepository(owner, identity)
+              yield* refuseWhileFollowed(users, project, identity)
+              yield* planned(`removes ${repositoryPath(identity)} with all its commits, for good`)
+              // git first: a crash in between leaves a row, and the same call again ends it.
+              const git = gits.get(row.value.gitInstance)
+              yield* orRefused(git.removeRepository(repositoryIn(row.value)))
+              yield* store.remove(owner, row.value.id)
+              return row.value.id
+            })
+          )
+          .pipe(sql.withTransaction, orDieSql)
+        return subject === ""
+          ? {
+              removed: false,
+              name: identity.name,
+              next: "There is no such repository; nothing to do."
+            }
+          : {
+              removed: true,
+              name: identity.name,
+              next: "Its commits are gone and cannot be brought back. create_repo makes an empty one of this name; push your own clone to it."
+            }
+      }),
+
+      token: Effect.fn("Repositories.token")(function* ({
+        name,
+        host,
+        access
+      }): Effect.fn.Return<GitTokenView, CommandError, Principal> {
+        yield* requireScope(access === "write" ? "repositories:write" : "repositories:read")
+        const principal = yield* Principal
+        const identity = yield* identifyOurs(name, host)
+        const row = yield* store.find(principal.owner, identity)
+        if (Option.isNone(row)) {
+          return yield* refuse("repository_missing", `There is no repository '${name}'.`)
+        }
+        const now = yield* Clock.currentTimeMillis
+        const token = `mlg_${yield* ids.secret(40)}`
+        yield* store.addToken({
+          owner: principal.owner,
+          repository: row.value.id,
+          hash: hashToken(token),
+          access,
+          expiresAt: now + tokenLife
+        })
+        const pushUrl = cloneUrl(identity).replace("://", `://git:${token}@`)
+        return {
+          repo: repositoryPath(identity),
+          token,
+          username: "git",
+          access,
+          expires_at: iso(now + tokenLife),
+          push_url: pushUrl,
+          commands:
+            access === "write" ? [`git push ${pushUrl} HEAD:main`] : [`git clone ${pushUrl}`],
+          next:
+            access === "write"
+              ? `Commit your files and run: git push ${pushUrl} HEAD:main. Its output ends with the URL when a service follows that branch; else call create_service.`
+              : "Clone with the URL that is shown."
+        }
+      })
     }
   })
 )

@@ -14,10 +14,11 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { type TrashedRow, TrashStore } from "../store/TrashStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { Sources } from "./Sources.ts"
 
 /** The command `Services.restore`, over the stores that are here. */
 export const restoreService = Effect.gen(function* () {
@@ -32,6 +33,7 @@ export const restoreService = Effect.gen(function* () {
   const publisher = yield* Publisher
   const lookup = yield* ServiceLookup
   const present = yield* Present
+  const sources = yield* Sources
   const ids = yield* Ids
 
   const freeLabel = Effect.fnUntraced(function* (input: RestoreService, trashed: TrashedRow) {
@@ -47,7 +49,7 @@ export const restoreService = Effect.gen(function* () {
 
   /** The release that was live when it was deleted; a service that never was live deploys its branch. */
   const deployLast = Effect.fnUntraced(function* (row: ServiceRow) {
-    const { commit: head } = yield* lookup.source(repositoryOf(row), row.branch)
+    const head = yield* sources.newest(row, row.branch)
     const last = (yield* releases.everLive(row.stageId)).find(({ state }) => state === "retired")
     const commit = last?.commitSha ?? head
     if (commit === null) return

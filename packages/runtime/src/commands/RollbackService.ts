@@ -11,9 +11,10 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { type PastRelease, ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { repositoryOf, type ServiceRow } from "../store/ServiceStore.ts"
+import type { ServiceRow } from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { Sources } from "./Sources.ts"
 
 /** The command `Services.rollback`, over the stores that are here. */
 export const rollbackService = Effect.gen(function* () {
@@ -24,12 +25,13 @@ export const rollbackService = Effect.gen(function* () {
   const events = yield* DeploymentEvents
   const lookup = yield* ServiceLookup
   const present = yield* Present
+  const sources = yield* Sources
 
   return Effect.fn("Services.rollback")(function* (input: RollbackService) {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const row = yield* lookup.service(input)
-    const { commit: head } = yield* lookup.source(repositoryOf(row), row.branch)
+    const head = yield* sources.newest(row, row.branch)
     const { subject } = yield* idempotency
       .once(
         {

@@ -2,19 +2,11 @@
 import type { ServiceRef } from "@deploy-mcp/domain/commands/Services"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import type { ProjectId } from "@deploy-mcp/domain/model/Ids"
-import {
-  type BranchName,
-  type CommitSha,
-  defaultBranch,
-  defaultProject,
-  type ProjectName
-} from "@deploy-mcp/domain/model/Names"
+import { defaultProject, type ProjectName } from "@deploy-mcp/domain/model/Names"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
-import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
+import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Context, Effect, Layer, Option, type Schema } from "effect"
-import { Gits } from "../Instances.ts"
 import { AccountStore } from "../store/AccountStore.ts"
-import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 
 type Command<A> = Effect.Effect<A, CommandError, Principal>
@@ -28,16 +20,6 @@ export class ServiceLookup extends Context.Service<
     readonly service: (ref: ServiceRef) => Command<ServiceRow>
     /** What a conflict shows of it: null when there is none. Holds no value of a variable. */
     readonly current: (ref: ServiceRef) => Effect.Effect<Schema.Json, never, Principal>
-    /**
-     * The branch to follow and its newest commit, as git has them now: the wanted branch; without one
-     * `main`, or the newest branch of a repository that has no `main`.
-     */
-    readonly source: (
-      repository: RepositoryIdentity,
-      wanted: BranchName | undefined
-    ) => Command<{ readonly branch: BranchName; readonly commit: CommitSha | null }>
-    /** The newest commit of the service's branch, or `repository_missing` or `branch_missing`. */
-    readonly head: (service: ServiceRow) => Command<CommitSha>
   }
 >()("@deploy-mcp/runtime/ServiceLookup") {
   static readonly layer = Layer.effect(
@@ -45,8 +27,6 @@ export class ServiceLookup extends Context.Service<
     Effect.gen(function* () {
       const accounts = yield* AccountStore
       const services = yield* ServiceStore
-      const repositories = yield* RepositoryStore
-      const gits = yield* Gits
 
       const project = Effect.fnUntraced(function* (name: ProjectName | undefined) {
         const principal = yield* Principal
@@ -89,42 +69,7 @@ export class ServiceLookup extends Context.Service<
               live_commit: row.liveCommit
             })),
             Effect.orElseSucceed(() => null)
-          ),
-        source: Effect.fnUntraced(function* (repository, wanted) {
-          const principal = yield* Principal
-          const fallback = wanted ?? defaultBranch
-          const row = yield* repositories.find(principal.owner, repository)
-          if (Option.isNone(row)) return { branch: fallback, commit: null }
-          const { id, gitInstance } = row.value
-          const git = gits.get(gitInstance)
-          const commit = yield* git.head(id, fallback).pipe(Effect.orElseSucceed(() => null))
-          if (commit !== null || wanted !== undefined) return { branch: fallback, commit }
-          // Only this starts a git.
-          const [newest] = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
-          return newest ?? { branch: fallback, commit }
-        }),
-        head: Effect.fnUntraced(function* (service) {
-          const { branch } = service
-          const identity = repositoryOf(service)
-          const path = repositoryPath(identity)
-          const row = yield* repositories.find(service.ownerId, identity)
-          if (Option.isNone(row)) {
-            return yield* refuse("repository_missing", `There is no repository '${path}'.`)
-          }
-          const { id, gitInstance } = row.value
-          const git = gits.get(gitInstance)
-          const commit = yield* git.head(id, branch).pipe(Effect.orElseSucceed(() => null))
-          if (commit !== null) return commit
-          const there = yield* git.branches(id).pipe(Effect.orElseSucceed(() => []))
-          return yield* refuse(
-            "branch_missing",
-            `The repository '${path}' has no branch '${branch}'.`,
-            {
-              evidence:
-                there.length === 0 ? [] : [`branches: ${there.map((one) => one.branch).join(", ")}`]
-            }
           )
-        })
       }
     })
   )

@@ -26,6 +26,7 @@ import { restoreService } from "./RestoreService.ts"
 import { rollbackService } from "./RollbackService.ts"
 import { ServiceLogs, searchOf } from "./ServiceLogs.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { Sources } from "./Sources.ts"
 import { updateService } from "./UpdateService.ts"
 
 const mask = "••••••"
@@ -44,6 +45,7 @@ const make = Effect.gen(function* () {
   const publisher = yield* Publisher
   const lookup = yield* ServiceLookup
   const present = yield* Present
+  const sources = yield* Sources
   const logs = yield* ServiceLogs
   const vault = yield* Vault
 
@@ -53,7 +55,7 @@ const make = Effect.gen(function* () {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const row = yield* lookup.service(input)
-    const commit = yield* lookup.head(row)
+    const commit = yield* sources.head(row)
     const { subject } = yield* idempotency
       .once(
         {

@@ -17,14 +17,10 @@ import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import {
-  repositoryOf,
-  type ServiceRow,
-  ServiceStore,
-  type VariableRow
-} from "../store/ServiceStore.ts"
+import { type ServiceRow, ServiceStore, type VariableRow } from "../store/ServiceStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
+import { Sources } from "./Sources.ts"
 import { asHeld, checkVariables, type NewVariable, sealing } from "./Variables.ts"
 
 /** Settings that a build never reads. */
@@ -45,6 +41,7 @@ export const updateService = Effect.gen(function* () {
   const events = yield* DeploymentEvents
   const lookup = yield* ServiceLookup
   const present = yield* Present
+  const sources = yield* Sources
   const seal = yield* sealing
 
   /** What differs from the rows as they are now. */
@@ -112,7 +109,7 @@ export const updateService = Effect.gen(function* () {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
     const { id, branch, ...at } = yield* lookup.service(input)
-    const { commit: head } = yield* lookup.source(repositoryOf(at), input.branch ?? branch)
+    const head = yield* sources.newest(at, input.branch ?? branch)
     const given = yield* seal.fingerprinted(input.variables, input.runtimeOnly ?? [])
     const request = [
       id,

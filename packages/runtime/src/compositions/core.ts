@@ -13,6 +13,7 @@ import * as Repositories from "../commands/Repositories.ts"
 import { ServiceLogs } from "../commands/ServiceLogs.ts"
 import { ServiceLookup } from "../commands/ServiceLookup.ts"
 import * as Services from "../commands/Services.ts"
+import { Sources } from "../commands/Sources.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import * as Ids from "../Ids.ts"
@@ -66,7 +67,7 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
   Layer.provideMerge(Pushes.layer),
   Layer.provideMerge(Accounts.layer),
   Layer.provideMerge(ServiceLogs.layer),
-  Layer.provideMerge(ServiceLookup.layer),
+  Layer.provideMerge(Layer.merge(ServiceLookup.layer, Sources.layer)),
   Layer.provideMerge(Present.layer)
 )
 

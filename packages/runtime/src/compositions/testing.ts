@@ -1,11 +1,12 @@
 /** The same rows, engine, workflows and commands over providers that live in memory. */
 import { join } from "node:path"
+import { Git } from "@deploy-mcp/domain/Git"
 import { Host } from "@deploy-mcp/domain/Provider"
 import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
 import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
 import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
-import { Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import * as Instances from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import * as Postgres from "../store/Postgres.ts"
@@ -22,6 +23,8 @@ export interface TestingOptions {
   readonly trashRetention?: number
   /** Repositories, builds and the node that several control planes share. */
   readonly doubles?: ReturnType<typeof doublesIn>
+  /** Reads public repositories of other hosts; without it there is only the built-in host. */
+  readonly publicGit?: Layer.Layer<Git>
   readonly runner?: typeof aloneRunner
 }
 
@@ -36,6 +39,7 @@ export const testing = (
     databaseUrl,
     trashRetention = 200,
     doubles = doublesIn(home),
+    publicGit,
     runner = aloneRunner
   }: TestingOptions = {}
 ) => {
@@ -59,7 +63,9 @@ export const testing = (
   )
   const world = Layer.mergeAll(
     platform,
-    Instances.singles.pipe(Layer.provideMerge(doubles)),
+    (publicGit === undefined ? Instances.singles : alsoPublic(publicGit)).pipe(
+      Layer.provideMerge(doubles)
+    ),
     vault,
     databaseUrl === undefined
       ? Sqlite.layer(join(home, "deploy-mcp.db"))
@@ -70,3 +76,22 @@ export const testing = (
   )
   return core(world, steps, runner)
 }
+
+const alsoPublic = (publicGit: Layer.Layer<Git>) =>
+  Layer.merge(
+    Instances.singles,
+    Layer.effect(
+      Instances.Gits,
+      Effect.gen(function* () {
+        const internal = yield* Git
+        const other = Context.get(yield* Layer.build(Layer.fresh(publicGit)), Git)
+        return Instances.make(
+          new Map([
+            ["internal", internal],
+            ["public", other]
+          ]),
+          "internal"
+        )
+      })
+    )
+  )

@@ -2,6 +2,7 @@
 import type { CommandError } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
 import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { Context, type Effect, type Redacted, type Stream } from "effect"
 
 export class GitAccess extends Context.Service<
@@ -19,7 +20,7 @@ export class GitAccess extends Context.Service<
       token: Redacted.Redacted<string> | null,
       access: "read" | "write"
     ) => Effect.Effect<
-      { readonly repository: RepositoryId; readonly gitInstance: string },
+      { readonly repository: Repository; readonly gitInstance: string },
       CommandError
     >
     /** Called once after a push has moved branches; its lines are shown while the push waits. */

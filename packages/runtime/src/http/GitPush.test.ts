@@ -30,7 +30,7 @@ import {
 layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
   it.effect("a first push, a clone, a fetch, and a forced push back to where it was", () =>
     Effect.gen(function* () {
-      const { id, url, updates } = yield* repository
+      const { repo, url, updates } = yield* repository
       const work = yield* workTree
       const a = yield* commit(work, { "index.html": "one" })
       const pushed = yield* git(work, "push", url, "HEAD:main")
@@ -55,13 +55,13 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
         { branch: main, to: b },
         { branch: main, to: a }
       ])
-      assert.strictEqual(yield* Git.use((git) => git.head(id, main)), a)
+      assert.strictEqual(yield* Git.use((git) => git.head(repo, main)), a)
 
       yield* git(work, "push", url, `${a}:main`)
       assert.lengthOf(updates(), 3, "a push that moves nothing is not told")
       assert.strictEqual((yield* git(work, "push", url, ":main")).code, 0)
       assert.deepStrictEqual(updates().slice(3), [{ branch: main, to: null }])
-      assert.isNull(yield* Git.use((git) => git.head(id, main)))
+      assert.isNull(yield* Git.use((git) => git.head(repo, main)))
     })
   )
 
@@ -88,20 +88,20 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("a push succeeds although its progress dies", () =>
     Effect.gen(function* () {
-      const { id, url } = yield* repositoryThat(() => Stream.die("no progress"))
+      const { repo, url } = yield* repositoryThat(() => Stream.die("no progress"))
       const work = yield* workTree
       const sha = yield* commit(work, { a: "1" })
       const pushed = yield* git(work, "push", url, "HEAD:main")
       assert.strictEqual(pushed.code, 0)
       assert.match(pushed.stderr, /remote: Your push is stored/)
-      assert.strictEqual(yield* Git.use((git) => git.head(id, main)), sha)
+      assert.strictEqual(yield* Git.use((git) => git.head(repo, main)), sha)
     })
   )
 
   it.effect("a pusher that goes away interrupts the progress, and the refs have moved", () =>
     Effect.gen(function* () {
       const interrupted = yield* Deferred.make<void>()
-      const { id, url } = yield* repositoryThat(() =>
+      const { repo, url } = yield* repositoryThat(() =>
         Stream.concat(Stream.make("waiting"), Stream.never).pipe(
           Stream.ensuring(Deferred.succeed(interrupted, undefined))
         )
@@ -112,7 +112,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
       yield* until(() => push.stderr().includes("remote: waiting"))
       push.kill()
       yield* Deferred.await(interrupted)
-      assert.strictEqual(yield* Git.use((git) => git.head(id, main)), sha)
+      assert.strictEqual(yield* Git.use((git) => git.head(repo, main)), sha)
     })
   )
 
@@ -174,7 +174,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("only branches and tags with plain names can be pushed", () =>
     Effect.gen(function* () {
-      const { id, url, updates } = yield* repository
+      const { repo, url, updates } = yield* repository
       const work = yield* workTree
       const sha = yield* commit(work, { a: "1" })
       const refused = (ref: string, reason: RegExp) =>
@@ -189,12 +189,12 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
       yield* refused("refs/heads/a+b", /remote: refs\/heads\/a\+b: use only letters/)
       yield* refused("refs/heads/-x", /must not start with '-'/)
       yield* refused(`refs/heads/${"x".repeat(201)}`, /at most 200 characters/)
-      assert.deepStrictEqual(yield* Git.use((git) => git.branches(id)), [])
+      assert.deepStrictEqual(yield* Git.use((git) => git.branches(repo)), [])
 
       assert.strictEqual((yield* git(work, "push", url, "HEAD:refs/tags/v1.0+1")).code, 0)
       assert.deepStrictEqual(updates(), [], "a tag moves no branch")
       assert.strictEqual((yield* git(work, "push", url, "HEAD:feature/a.b_c-1")).code, 0)
-      assert.deepStrictEqual(yield* Git.use((git) => git.branches(id)), [
+      assert.deepStrictEqual(yield* Git.use((git) => git.branches(repo)), [
         { branch: BranchName.make("feature/a.b_c-1"), commit: sha }
       ])
       assert.strictEqual(updates()[0]?.to, sha)
@@ -203,11 +203,11 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("a hidden ref is not shown", () =>
     Effect.gen(function* () {
-      const { id, url, directory } = yield* repository
+      const { repo, url, directory } = yield* repository
       const work = yield* workTree
       const sha = yield* commit(work, { a: "1" })
       yield* git(work, "push", url, "HEAD:main")
-      yield* git(join(directory, `${id}.git`), "update-ref", "refs/internal/x", sha)
+      yield* git(join(directory, `${repo.id}.git`), "update-ref", "refs/internal/x", sha)
       const listed = yield* git(work, "ls-remote", url)
       assert.include(listed.stdout, "refs/heads/main")
       assert.notInclude(listed.stdout, "internal")
@@ -216,7 +216,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("a tree that holds .git or .. is refused", () =>
     Effect.gen(function* () {
-      const { id, url } = yield* repository
+      const { repo, url } = yield* repository
       const work = yield* workTree
       yield* commit(work, { a: "1" })
       for (const name of [".git", "..", ".GIT", "git~1"]) {
@@ -225,7 +225,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
         assert.notStrictEqual(code, 0, name)
         assert.match(stderr, /fsck error|unpack/, name)
       }
-      assert.isNull(yield* Git.use((git) => git.head(id, main)))
+      assert.isNull(yield* Git.use((git) => git.head(repo, main)))
     })
   )
 
@@ -250,7 +250,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("a push of 2,000 files, chunked, comes back whole", () =>
     Effect.gen(function* () {
-      const { id, url } = yield* repository
+      const { repo, url } = yield* repository
       const work = yield* workTree
       const files = Object.fromEntries(
         Array.from({ length: 2_000 }, (_, n) => [
@@ -266,7 +266,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
       const pushed = yield* git(work, "-c", "core.compression=0", "push", url, "HEAD:main")
       assert.strictEqual(pushed.code, 0, pushed.stderr)
       const into = `${work}-out`
-      yield* Git.use((git) => git.checkout(id, sha, into))
+      yield* Git.use((git) => git.checkout(repo, sha, into))
       assert.strictEqual(
         (yield* git(work, "diff", "--no-index", "--stat", "--", ".", into)).stdout.includes("d0"),
         false
@@ -278,7 +278,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("pushes to two branches at once both arrive", () =>
     Effect.gen(function* () {
-      const { id, url } = yield* repository
+      const { repo, url } = yield* repository
       const work = yield* workTree
       yield* commit(work, { a: "1" })
       yield* git(work, "branch", "one")
@@ -292,19 +292,19 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
         codes.map(({ code }) => code),
         [0, 0]
       )
-      assert.lengthOf(yield* Git.use((git) => git.branches(id)), 2)
+      assert.lengthOf(yield* Git.use((git) => git.branches(repo)), 2)
     })
   )
 
   it.effect("a client cut off in the middle of a pack leaves the repository sound", () =>
     Effect.gen(function* () {
-      const { id, url, bare, write, directory, updates } = yield* repository
+      const { repo, url, bare, write, directory, updates } = yield* repository
       const work = yield* workTree
       const noise = noiseOf(500_000)
       yield* Effect.promise(() => writeFile(join(work, "noise"), noise))
       const sha = yield* commit(work, { a: "1" })
       const body = yield* pushBody(work, sha)
-      const objects = join(directory, `${id}.git`, "objects")
+      const objects = join(directory, `${repo.id}.git`, "objects")
       const incoming = () => readdirSync(objects).some((name) => name.startsWith("tmp_objdir"))
 
       const half = rawPost(`${bare}/git-receive-pack`, `x:${write}`, {})
@@ -312,8 +312,11 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
       yield* until(incoming)
       half.destroy()
       yield* until(() => !incoming())
-      assert.isNull(yield* Git.use((git) => git.head(id, main)))
-      assert.strictEqual((yield* git(join(directory, `${id}.git`), "fsck", "--strict")).code, 0)
+      assert.isNull(yield* Git.use((git) => git.head(repo, main)))
+      assert.strictEqual(
+        (yield* git(join(directory, `${repo.id}.git`), "fsck", "--strict")).code,
+        0
+      )
 
       assert.strictEqual((yield* git(work, "push", url, "HEAD:main")).code, 0)
       assert.deepStrictEqual(updates(), [{ branch: main, to: sha }])
@@ -322,7 +325,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
 
   it.effect("Expect: 100-continue, chunks and gzip", () =>
     Effect.gen(function* () {
-      const { id, bare, write } = yield* repository
+      const { repo, bare, write } = yield* repository
       const work = yield* workTree
       const sha = yield* commit(work, { a: "1" })
       const body = yield* pushBody(work, sha)
@@ -342,7 +345,7 @@ layer(world({}), { excludeTestServices: true })("git over HTTP", (it) => {
         expecting.flushHeaders()
       })
       assert.include(reply, "ok refs/heads/main")
-      assert.strictEqual(yield* Git.use((git) => git.head(id, main)), sha)
+      assert.strictEqual(yield* Git.use((git) => git.head(repo, main)), sha)
     })
   )
 })
@@ -352,7 +355,7 @@ layer(world({ max_push_bytes: 100_000 }), { excludeTestServices: true })(
   (it) => {
     it.effect("a push over the limit hears git's reason, one far over it is cut", () =>
       Effect.gen(function* () {
-        const { id, url } = yield* repository
+        const { repo, url } = yield* repository
         const work = yield* workTree
         for (const [bytes, reason] of [
           [150_000, /remote: fatal: pack exceeds maximum allowed size/],
@@ -374,7 +377,7 @@ layer(world({ max_push_bytes: 100_000 }), { excludeTestServices: true })(
           assert.notStrictEqual(code, 0)
           assert.match(stderr, reason)
         }
-        assert.isNull(yield* Git.use((git) => git.head(id, main)))
+        assert.isNull(yield* Git.use((git) => git.head(repo, main)))
       })
     )
   }

@@ -8,6 +8,7 @@ import { refuse } from "@deploy-mcp/domain/Failure"
 import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
 import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { GitEmbedded } from "@deploy-mcp/providers/git/embedded/GitEmbedded"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -18,7 +19,7 @@ import { GitAccess } from "./GitAccess.ts"
 import * as GitPush from "./GitPush.ts"
 
 interface Grant {
-  readonly repository: RepositoryId
+  readonly repository: Repository
   readonly path: string
   readonly access: "read" | "write"
 }
@@ -101,22 +102,29 @@ export const repositoryThat = (
   Effect.gen(function* () {
     const world = yield* World
     count += 1
-    const id = RepositoryId.make(`rep_${String(count).padStart(20, "0")}`)
-    const path = `awake-dassie/repo-${count}`
+    const owner = "awake-dassie"
+    const name = `repo-${count}`
+    const path = `${owner}/${name}`
+    const repo = {
+      id: RepositoryId.make(`rep_${String(count).padStart(20, "0")}`),
+      host: "internal",
+      owner,
+      name
+    }
     const bare = `${world.origin}/git/${path}.git`
     const write = `mlg_write${count}`
     const read = `mlg_read${count}`
     const seen: Array<RefUpdate> = []
-    world.grants.set(write, { repository: id, path, access: "write" })
-    world.grants.set(read, { repository: id, path, access: "read" })
-    world.progress.set(id, (updates) => {
+    world.grants.set(write, { repository: repo, path, access: "write" })
+    world.grants.set(read, { repository: repo, path, access: "read" })
+    world.progress.set(repo.id, (updates) => {
       seen.push(...updates)
       return progress(updates)
     })
-    yield* Git.use((git) => git.ensureRepository(id))
+    yield* Git.use((git) => git.ensureRepository(repo))
     const as = (user: string) => bare.replace("//", `//${user}@`)
     const url = as(`x:${write}`)
-    return { id, bare, url, as, read, write, directory: world.directory, updates: () => seen }
+    return { repo, bare, url, as, read, write, directory: world.directory, updates: () => seen }
   })
 
 export const repository = repositoryThat((updates) =>

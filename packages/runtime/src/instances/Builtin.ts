@@ -36,6 +36,14 @@ export const builtins: ReadonlyArray<Builtin> = [
     fixed: {}
   },
   {
+    service: "git",
+    name: "public",
+    provider: "https",
+    folder: "git-public",
+    environment: {},
+    fixed: {}
+  },
+  {
     service: "build",
     name: "local",
     provider: "process",

@@ -8,6 +8,7 @@ import deployments from "./migrations/0004_deployments.ts"
 import undo from "./migrations/0005_undo.ts"
 import instances from "./migrations/0006_instances.ts"
 import ownerScopes from "./migrations/0007_owner_scopes.ts"
+import foreignRepositories from "./migrations/0008_foreign_repositories.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -19,7 +20,8 @@ export const run = Migrator.make({})({
     "0004_deployments": deployments,
     "0005_undo": undo,
     "0006_instances": instances,
-    "0007_owner_scopes": ownerScopes
+    "0007_owner_scopes": ownerScopes,
+    "0008_foreign_repositories": foreignRepositories
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -1,6 +1,6 @@
 /** Repositories and the tokens that open one of them. */
 import { Ids, OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
-import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
+import type { Repository, RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Rows from "./Rows.ts"
@@ -15,6 +15,14 @@ export const RepositoryRow = Schema.Struct({
   gitInstance: Schema.String
 })
 export type RepositoryRow = typeof RepositoryRow.Type
+
+/** As providers of git are told of it. */
+export const repositoryIn = ({ id, host, ownerName, name }: RepositoryRow): Repository => ({
+  id,
+  host,
+  owner: ownerName,
+  name
+})
 
 const TokenRow = Schema.Struct({
   repositoryId: RepositoryId,
@@ -32,12 +40,12 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
         /** False when it was there already. */
         add: Effect.fnUntraced(function* (
           owner: OwnerId,
-          identity: RepositoryIdentity,
+          identity: RepositoryIdentity & { readonly id?: RepositoryId },
           description: string,
           gitInstance: string
         ) {
           const row = {
-            id: yield* ids.next("rep"),
+            id: identity.id ?? (yield* ids.next("rep")),
             owner_id: owner,
             host: identity.host,
             owner_name: identity.owner,
@@ -47,7 +55,7 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
             created_at: yield* Clock.currentTimeMillis
           }
           return yield* Rows.touched(sql`INSERT INTO repositories ${sql.insert(row)}
-            ON CONFLICT (host, owner_name, name) DO NOTHING RETURNING id`)
+            ON CONFLICT (owner_id, host, owner_name, name) DO NOTHING RETURNING id`)
         }),
 
         find: (owner: OwnerId, identity: RepositoryIdentity) =>

@@ -19,7 +19,7 @@ import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
-import { RepositoryStore } from "../store/RepositoryStore.ts"
+import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import {
   repositoryOf,
   type ServiceRow,
@@ -115,8 +115,9 @@ const make = Effect.gen(function* () {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
       mkdirSync(workOf(deployment.id), { recursive: true, mode: 0o700 })
     })
-    const { id, gitInstance } = repository.value
-    yield* orFailed(gits.get(gitInstance).checkout(id, deployment.commitSha, directory))
+    const git = gits.get(repository.value.gitInstance)
+    const source = repositoryIn(repository.value)
+    yield* orFailed(git.checkout(source, deployment.commitSha, directory))
     yield* Effect.sync(() => writeFileSync(wholeMarker(deployment.id), ""))
     return directory
   })

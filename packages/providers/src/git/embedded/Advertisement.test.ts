@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Git, type GitExchange } from "@deploy-mcp/domain/Git"
-import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Stream } from "effect"
 import {
@@ -12,7 +12,7 @@ import {
   commit,
   files,
   folder,
-  nextId,
+  nextRepository,
   providerAt,
   repository,
   run
@@ -33,70 +33,70 @@ layer(
 )("the first answer of a push", (it) => {
   it.effect("is git's own, byte for byte, wherever the refs lie, and starts no git", () =>
     Effect.gen(function* () {
-      const id = yield* repository
-      yield* isGits(id, "nothing pushed")
+      const hosted = yield* repository
+      yield* isGits(hosted, "nothing pushed")
       const work = yield* files({ a: "1" })
-      yield* commit(id, work, "main")
-      yield* isGits(id, "one branch")
-      yield* commit(id, work, "Upper")
-      yield* commit(id, work, "feature/deep-1.x")
-      yield* commit(id, work, "feature.b")
+      yield* commit(hosted, work, "main")
+      yield* isGits(hosted, "one branch")
+      yield* commit(hosted, work, "Upper")
+      yield* commit(hosted, work, "feature/deep-1.x")
+      yield* commit(hosted, work, "feature.b")
       yield* run(work, ["tag", "-a", "-m", "annotated", "v1.0+1"])
-      yield* run(work, ["push", "-q", yield* bare(id), "v1.0+1"])
-      yield* isGits(id, "branches and a tag")
-      yield* run(yield* bare(id), ["pack-refs", "--all"])
-      yield* isGits(id, "packed")
-      yield* commit(id, work, "main")
-      yield* isGits(id, "packed, and one of them loose and newer")
-      yield* run(yield* bare(id), ["update-ref", "refs/internal/x", "refs/heads/main"])
-      yield* isGits(id, "one that is hidden")
-      const locked = join(yield* bare(id), "refs", "heads", "Upper.lock")
+      yield* run(work, ["push", "-q", yield* bare(hosted), "v1.0+1"])
+      yield* isGits(hosted, "branches and a tag")
+      yield* run(yield* bare(hosted), ["pack-refs", "--all"])
+      yield* isGits(hosted, "packed")
+      yield* commit(hosted, work, "main")
+      yield* isGits(hosted, "packed, and one of them loose and newer")
+      yield* run(yield* bare(hosted), ["update-ref", "refs/internal/x", "refs/heads/main"])
+      yield* isGits(hosted, "one that is hidden")
+      const locked = join(yield* bare(hosted), "refs", "heads", "Upper.lock")
       yield* Effect.sync(() => writeFileSync(locked, ""))
-      yield* isGits(id, "one that is being written")
-      yield* run(yield* bare(id), ["update-ref", "-d", "refs/heads/main"])
-      yield* isGits(id, "one deleted")
+      yield* isGits(hosted, "one that is being written")
+      yield* run(yield* bare(hosted), ["update-ref", "-d", "refs/heads/main"])
+      yield* isGits(hosted, "one deleted")
     })
   )
 
   it.effect("is left to git when refs are not plain", () =>
     Effect.gen(function* () {
-      const id = yield* repository
+      const hosted = yield* repository
       const work = yield* files({ a: "1" })
-      const sha = yield* commit(id, work, "main")
-      const repo = yield* bare(id)
+      const sha = yield* commit(hosted, work, "main")
+      const repo = yield* bare(hosted)
       yield* run(repo, ["symbolic-ref", "refs/heads/other", "refs/heads/main"])
-      yield* comesFromGit(id, "a symbolic ref")
+      yield* comesFromGit(hosted, "a symbolic ref")
       yield* run(repo, ["symbolic-ref", "-d", "refs/heads/other"])
       yield* run(repo, ["update-ref", "refs/notes/commits", sha])
-      yield* comesFromGit(id, "notes")
+      yield* comesFromGit(hosted, "notes")
       yield* run(repo, ["update-ref", "-d", "refs/notes/commits"])
       yield* run(repo, ["update-ref", "refs/tags/größe", sha])
-      yield* comesFromGit(id, "a name that is not ASCII")
+      yield* comesFromGit(hosted, "a name that is not ASCII")
       yield* run(repo, ["update-ref", "-d", "refs/tags/größe"])
       const many = Array.from({ length: 100 }, (_, n) => `create refs/tags/t${n} ${sha}\n`).join("")
       yield* run(repo, ["update-ref", "--stdin"], { input: many })
-      yield* comesFromGit(id, "many")
+      yield* comesFromGit(hosted, "many")
       yield* run(repo, ["pack-refs", "--all"])
-      yield* isGits(id, "many, packed")
+      yield* isGits(hosted, "many, packed")
     })
   )
 
   it.effect("is no answer for those who may only read, or for a repository that is not there", () =>
     Effect.gen(function* () {
-      const id = yield* repository
-      const { status } = yield* ask(id, { access: "read" })
+      const hosted = yield* repository
+      const { status } = yield* ask(hosted, { access: "read" })
       assert.strictEqual(status, 403)
-      assert.strictEqual(yield* codeOf(ask(nextId(), {})), "repository_missing")
+      assert.strictEqual(yield* codeOf(ask(nextRepository(), {})), "repository_missing")
     })
   )
 
   it.effect("of a fetch in version 2 says what git can do, and starts no git", () =>
     Effect.gen(function* () {
       const started = yield* Started
-      const id = yield* repository
+      const hosted = yield* repository
       const before = started()
       const query = "service=git-upload-pack"
-      const { text } = yield* ask(id, { access: "read", query, protocol: "version=2" })
+      const { text } = yield* ask(hosted, { access: "read", query, protocol: "version=2" })
       assert.match(text, /^000eversion 2\n(?:.*\n)+0000$/u)
       assert.match(text, /\n....fetch=[^\n]*\bfilter\b/u)
       assert.strictEqual(started(), before)
@@ -126,10 +126,10 @@ const gitThatCounts = (place: string) => {
   }
 }
 
-const ask = Effect.fnUntraced(function* (id: RepositoryId, more: Partial<GitExchange>) {
+const ask = Effect.fnUntraced(function* (hosted: Repository, more: Partial<GitExchange>) {
   const git = yield* Git
   const reply = yield* git.exchange({
-    repository: id,
+    repository: hosted,
     access: "write",
     method: "GET",
     path: "/info/refs",
@@ -145,22 +145,22 @@ const ask = Effect.fnUntraced(function* (id: RepositoryId, more: Partial<GitExch
   return { status: reply.status, type: reply.headers["content-type"], text }
 }, Effect.scoped)
 
-const both = Effect.fnUntraced(function* (id: RepositoryId) {
+const both = Effect.fnUntraced(function* (hosted: Repository) {
   const started = yield* Started
   const before = started()
-  const ours = yield* ask(id, {})
+  const ours = yield* ask(hosted, {})
   const starts = started() - before
-  return { ours, gits: yield* ask(id, { protocol: "version=0" }), starts }
+  return { ours, gits: yield* ask(hosted, { protocol: "version=0" }), starts }
 })
 
-const isGits = Effect.fnUntraced(function* (id: RepositoryId, what: string) {
-  const { ours, gits, starts } = yield* both(id)
+const isGits = Effect.fnUntraced(function* (hosted: Repository, what: string) {
+  const { ours, gits, starts } = yield* both(hosted)
   assert.deepStrictEqual(ours, gits, what)
   assert.strictEqual(starts, 0, what)
 })
 
-const comesFromGit = Effect.fnUntraced(function* (id: RepositoryId, what: string) {
-  const { ours, gits, starts } = yield* both(id)
+const comesFromGit = Effect.fnUntraced(function* (hosted: Repository, what: string) {
+  const { ours, gits, starts } = yield* both(hosted)
   assert.deepStrictEqual(ours, gits, what)
   assert.strictEqual(starts, 1, what)
 })

@@ -21,7 +21,7 @@ import {
   commit,
   files,
   folder,
-  nextId,
+  nextRepository,
   provider,
   repository,
   run,
@@ -33,7 +33,7 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
     "modes, links, folders and names come out as they went in; what was there is gone",
     () =>
       Effect.gen(function* () {
-        const id = yield* repository
+        const hosted = yield* repository
         const work = yield* files({
           "index.html": "hello",
           "deep/er/file.txt": "x\r\ny\n",
@@ -45,10 +45,10 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
           await chmod(join(work, "run.sh"), 0o755)
           await symlink("../../outside", join(work, "deep", "link"))
         })
-        const sha = yield* commit(id, work, "main")
+        const sha = yield* commit(hosted, work, "main")
         const into = yield* folder
         yield* Effect.promise(() => writeFile(join(into, "old"), "old"))
-        yield* checkout(id, sha, into)
+        yield* checkout(hosted, sha, into)
         const found = yield* Effect.promise(async () => ({
           names: (await readdir(into)).sort(),
           mode: (await lstat(join(into, "run.sh"))).mode & 0o111,
@@ -68,7 +68,7 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
 
   it.effect("no attribute of the pushed tree changes a byte or leaves a file out", () =>
     Effect.gen(function* () {
-      const id = yield* repository
+      const hosted = yield* repository
       const work = yield* files({
         ".gitattributes": [
           "kept export-ignore",
@@ -85,9 +85,9 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
         lines: "a\nb\n",
         filtered: "version https://git-lfs.github.com/spec/v1\n"
       })
-      const sha = yield* commit(id, work, "main")
+      const sha = yield* commit(hosted, work, "main")
       const into = yield* folder
-      yield* checkout(id, sha, into)
+      yield* checkout(hosted, sha, into)
       for (const name of ["kept", "subst", "ident", "lines", "filtered"]) {
         assert.strictEqual(
           yield* Effect.promise(() => readFile(join(into, name), "utf8")),
@@ -100,9 +100,9 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
 
   it.effect("a submodule is an empty folder and no error", () =>
     Effect.gen(function* () {
-      const id = yield* repository
+      const hosted = yield* repository
       const work = yield* files({ a: "1" })
-      yield* commit(id, work, "main")
+      yield* commit(hosted, work, "main")
       yield* run(work, [
         "update-index",
         "--add",
@@ -111,17 +111,17 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
       ])
       yield* run(work, ["commit", "-qm", "submodule"])
       const sha = CommitSha.make(yield* run(work, ["rev-parse", "HEAD"]))
-      yield* run(work, ["push", "-q", yield* bare(id), "HEAD:main"])
+      yield* run(work, ["push", "-q", yield* bare(hosted), "HEAD:main"])
       const into = yield* folder
-      yield* checkout(id, sha, into)
+      yield* checkout(hosted, sha, into)
       assert.deepStrictEqual(yield* Effect.promise(() => readdir(join(into, "vendor", "lib"))), [])
     })
   )
 
   it.effect("a tree that reaches outside is refused, and nothing outside is touched", () =>
     Effect.gen(function* () {
-      const id = yield* repository
-      const repo = yield* bare(id)
+      const hosted = yield* repository
+      const repo = yield* bare(hosted)
       const parent = yield* folder
       yield* Effect.promise(() => mkdir(join(parent, "outside")))
       const blob = yield* run(repo, ["hash-object", "-w", "--stdin"], { input: "evil" })
@@ -140,7 +140,7 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
         ]
       ] as const) {
         const sha = yield* run(repo, ["commit-tree", "-m", "evil", yield* tree(repo, entries)])
-        yield* Effect.exit(checkout(id, CommitSha.make(sha), join(parent, "into")))
+        yield* Effect.exit(checkout(hosted, CommitSha.make(sha), join(parent, "into")))
         const around = yield* Effect.promise(() => readdir(parent))
         const outside = yield* Effect.promise(() => readdir(join(parent, "outside")))
         assert.deepStrictEqual(outside, [], JSON.stringify(entries))
@@ -151,21 +151,24 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
 
   it.effect("what does not exist is named by its code, without a path of this machine", () =>
     Effect.gen(function* () {
-      const id = yield* repository
+      const hosted = yield* repository
       const { directory } = yield* Provider.Host
       const into = yield* folder
       const missing = CommitSha.make("1".repeat(40))
-      assert.strictEqual(yield* codeOf(checkout(id, missing, into)), "branch_missing")
-      assert.strictEqual(yield* codeOf(checkout(nextId(), missing, into)), "repository_missing")
-      const error = yield* Effect.flip(checkout(id, missing, into))
+      assert.strictEqual(yield* codeOf(checkout(hosted, missing, into)), "branch_missing")
+      assert.strictEqual(
+        yield* codeOf(checkout(nextRepository(), missing, into)),
+        "repository_missing"
+      )
+      const error = yield* Effect.flip(checkout(hosted, missing, into))
       assert.notInclude(JSON.stringify(failureOf(error.reason)), directory)
     })
   )
 
   it.effect("2,000 files", () =>
     Effect.gen(function* () {
-      const id = yield* repository
-      const repo = yield* bare(id)
+      const hosted = yield* repository
+      const repo = yield* bare(hosted)
       const blob = yield* run(repo, ["hash-object", "-w", "--stdin"], { input: "x" })
       const names = (prefix: string, length: number) =>
         Array.from({ length }, (_, n) => `${prefix}${String(n).padStart(2, "0")}`)
@@ -179,7 +182,7 @@ layer(provider({}), { excludeTestServices: true })("checkout", (it) => {
       )
       const sha = CommitSha.make(yield* run(repo, ["commit-tree", "-m", "many", outer]))
       const into = yield* folder
-      yield* checkout(id, sha, into)
+      yield* checkout(hosted, sha, into)
       const out = yield* Effect.promise(() => readdir(into, { recursive: true }))
       assert.lengthOf(out, 2_050)
     })
@@ -191,16 +194,23 @@ layer(provider({ max_source_bytes: 1_000, max_source_files: 3 }), {
 })("checkout with small limits", (it) => {
   it.effect("too many files and too many bytes are refused, and nothing stays", () =>
     Effect.gen(function* () {
-      const id = yield* repository
+      const hosted = yield* repository
       const into = yield* folder
-      const many = yield* commit(id, yield* files({ a: "", b: "", c: "", d: "" }), "many")
-      const large = yield* commit(id, yield* files({ a: "x".repeat(1_001) }), "large")
-      const fits = yield* commit(id, yield* files({ a: "x".repeat(998), b: "", c: "1" }), "fits")
+      const many = yield* commit(hosted, yield* files({ a: "", b: "", c: "", d: "" }), "many")
+      const large = yield* commit(hosted, yield* files({ a: "x".repeat(1_001) }), "large")
+      const fits = yield* commit(
+        hosted,
+        yield* files({ a: "x".repeat(998), b: "", c: "1" }),
+        "fits"
+      )
       for (const sha of [many, large]) {
-        assert.strictEqual(yield* codeOf(checkout(id, sha, join(into, "x"))), "source_too_large")
+        assert.strictEqual(
+          yield* codeOf(checkout(hosted, sha, join(into, "x"))),
+          "source_too_large"
+        )
         assert.deepStrictEqual(yield* Effect.promise(() => readdir(into)), [])
       }
-      yield* checkout(id, fits, join(into, "x"))
+      yield* checkout(hosted, fits, join(into, "x"))
     })
   )
 })

@@ -32,7 +32,7 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   lasting: Scope.Scope,
   request: GitExchange
 ) {
-  const repository = host.repository(request.repository)
+  const repository = host.pathOf(request.repository)
   yield* admit(request, repository)
   const known = yield* advertise(request, repository)
   if (known !== null) return known
@@ -91,7 +91,7 @@ const environment = (host: GitHost, limits: ExchangeLimits, request: GitExchange
     {
       GIT_PROJECT_ROOT: host.directory,
       GIT_HTTP_EXPORT_ALL: "1",
-      PATH_INFO: `/${request.repository}.git${request.path}`,
+      PATH_INFO: `/${request.repository.id}.git${request.path}`,
       REQUEST_METHOD: request.method,
       QUERY_STRING: request.query,
       REMOTE_USER: "pusher",

@@ -2,8 +2,8 @@ import { mkdir, readdir, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { failureOf } from "@deploy-mcp/domain/Fault"
 import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
-import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName } from "@deploy-mcp/domain/model/Names"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Schedule, Scope, Stream } from "effect"
@@ -15,7 +15,7 @@ import {
   files,
   folder,
   main,
-  nextId,
+  nextRepository,
   provider,
   providerAt,
   repository,
@@ -27,15 +27,17 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
   it.effect("a repository is made once, also by two at a time, and removed for good", () =>
     Effect.gen(function* () {
       const git = yield* Git
-      const id = nextId()
-      yield* Effect.all([git.ensureRepository(id), git.ensureRepository(id)], { concurrency: 2 })
-      const sha = yield* commit(id, yield* files({ a: "1" }), "main")
-      yield* git.ensureRepository(id)
-      assert.strictEqual(yield* git.head(id, main), sha)
-      yield* git.removeRepository(id)
-      assert.isNull(yield* git.head(id, main))
-      assert.deepStrictEqual(yield* git.branches(id), [])
-      yield* git.removeRepository(id)
+      const hosted = nextRepository()
+      yield* Effect.all([git.ensureRepository(hosted), git.ensureRepository(hosted)], {
+        concurrency: 2
+      })
+      const sha = yield* commit(hosted, yield* files({ a: "1" }), "main")
+      yield* git.ensureRepository(hosted)
+      assert.strictEqual(yield* git.head(hosted, main), sha)
+      yield* git.removeRepository(hosted)
+      assert.isNull(yield* git.head(hosted, main))
+      assert.deepStrictEqual(yield* git.branches(hosted), [])
+      yield* git.removeRepository(hosted)
       const { directory } = yield* Provider.Host
       const left = yield* Effect.promise(() => readdir(join(directory, ".server", "tmp")))
       assert.deepStrictEqual(left, [])
@@ -45,20 +47,20 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
   it.effect("heads are the same loose, packed and both", () =>
     Effect.gen(function* () {
       const git = yield* Git
-      const id = yield* repository
+      const hosted = yield* repository
       const work = yield* files({ a: "1" })
       const deep = BranchName.make("main-2/deep")
-      const one = yield* commit(id, work, "main")
-      yield* run(work, ["push", "-q", yield* bare(id), `HEAD:refs/heads/${deep}`])
-      yield* run(yield* bare(id), ["pack-refs", "--all"])
-      assert.strictEqual(yield* git.head(id, main), one)
-      assert.strictEqual(yield* git.head(id, deep), one)
-      assert.isNull(yield* git.head(id, BranchName.make("main-2")))
-      assert.isNull(yield* git.head(id, BranchName.make("deep")))
+      const one = yield* commit(hosted, work, "main")
+      yield* run(work, ["push", "-q", yield* bare(hosted), `HEAD:refs/heads/${deep}`])
+      yield* run(yield* bare(hosted), ["pack-refs", "--all"])
+      assert.strictEqual(yield* git.head(hosted, main), one)
+      assert.strictEqual(yield* git.head(hosted, deep), one)
+      assert.isNull(yield* git.head(hosted, BranchName.make("main-2")))
+      assert.isNull(yield* git.head(hosted, BranchName.make("deep")))
       yield* Effect.promise(() => writeFile(join(work, "a"), "2"))
-      const two = yield* commit(id, work, deep, "2030-01-01T00:00:00Z")
-      assert.strictEqual(yield* git.head(id, deep), two)
-      assert.deepStrictEqual(yield* git.branches(id), [
+      const two = yield* commit(hosted, work, deep, "2030-01-01T00:00:00Z")
+      assert.strictEqual(yield* git.head(hosted, deep), two)
+      assert.deepStrictEqual(yield* git.branches(hosted), [
         { branch: deep, commit: two },
         { branch: main, commit: one }
       ])
@@ -68,18 +70,18 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
   it.effect("a push that is cut off after its refs have moved is told all the same", () =>
     Effect.gen(function* () {
       const git = yield* Git
-      const id = yield* repository
+      const hosted = yield* repository
       const { directory } = yield* Provider.Host
       const hook = join(directory, ".server", "hooks", "post-receive")
       yield* Effect.promise(() => writeFile(hook, "#!/bin/sh\nexec sleep 60\n"))
       const work = yield* files({ a: "1" })
-      const sha = yield* commit(id, work, "elsewhere")
-      yield* run(yield* bare(id), ["update-ref", "-d", "refs/heads/elsewhere"])
+      const sha = yield* commit(hosted, work, "elsewhere")
+      yield* run(yield* bare(hosted), ["update-ref", "-d", "refs/heads/elsewhere"])
       const told = yield* Deferred.make<ReadonlyArray<RefUpdate>>()
       const scope = yield* Scope.make()
       yield* git
         .exchange({
-          repository: id,
+          repository: hosted,
           access: "write",
           method: "POST",
           path: "/git-receive-pack",
@@ -96,7 +98,7 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
           Effect.provideService(Scope.Scope, scope),
           Effect.forkChild
         )
-      yield* git.head(id, main).pipe(
+      yield* git.head(hosted, main).pipe(
         Effect.filterOrFail((head) => head === sha),
         Effect.retry(Schedule.spaced("5 millis")),
         Effect.timeout("20 seconds")
@@ -111,8 +113,8 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
   it.effect("an exchange that is not allowed never starts git", () =>
     Effect.gen(function* () {
       const git = yield* Git
-      const id = yield* repository
-      const ask = (path: string, repository: RepositoryId) =>
+      const hosted = yield* repository
+      const ask = (path: string, repository: Repository) =>
         git
           .exchange({
             repository,
@@ -127,9 +129,9 @@ layer(provider({}), { excludeTestServices: true })("repositories and branches", 
             pushed: () => Stream.empty
           })
           .pipe(Effect.scoped, codeOf)
-      assert.strictEqual(yield* ask("/HEAD", id), "not_found")
-      assert.strictEqual(yield* ask("/git-receive-pack", id), "forbidden")
-      assert.strictEqual(yield* ask("/git-upload-pack", nextId()), "repository_missing")
+      assert.strictEqual(yield* ask("/HEAD", hosted), "not_found")
+      assert.strictEqual(yield* ask("/git-receive-pack", hosted), "forbidden")
+      assert.strictEqual(yield* ask("/git-upload-pack", nextRepository()), "repository_missing")
     })
   )
 })
@@ -140,7 +142,7 @@ layer(provider({ max_push_bytes: 10_000 }), { excludeTestServices: true })(
     it.effect("is cut off at twice the limit", () =>
       Effect.gen(function* () {
         const git = yield* Git
-        const id = yield* repository
+        const hosted = yield* repository
         let sent = 0
         const endless = Stream.forever(
           Stream.sync(() => {
@@ -150,7 +152,7 @@ layer(provider({ max_push_bytes: 10_000 }), { excludeTestServices: true })(
         )
         const error = yield* git
           .exchange({
-            repository: id,
+            repository: hosted,
             access: "write",
             method: "POST",
             path: "/git-receive-pack",
@@ -177,10 +179,10 @@ describe("start", () => {
   it.live("what killed pushes left is swept when it is old, and only then", () =>
     Effect.gen(function* () {
       const directory = yield* folder
-      const id = nextId()
+      const hosted = nextRepository()
       const started = Effect.provide(Git, providerAt(directory, {}))
-      yield* Effect.flatMap(started, (git) => git.ensureRepository(id)).pipe(Effect.scoped)
-      const repo = join(directory, `${id}.git`)
+      yield* Effect.flatMap(started, (git) => git.ensureRepository(hosted)).pipe(Effect.scoped)
+      const repo = join(directory, `${hosted.id}.git`)
       const hourAgo = new Date("2020-01-01")
       const old = ["objects/tmp_objdir-incoming-old", "refs/heads/main.lock"]
       const young = ["objects/tmp_objdir-incoming-new", "refs/heads/other.lock"]
@@ -203,7 +205,7 @@ describe("start", () => {
 
   it.live("without git every call says so", () =>
     Effect.gen(function* () {
-      const error = yield* Git.use((git) => git.ensureRepository(nextId())).pipe(
+      const error = yield* Git.use((git) => git.ensureRepository(nextRepository())).pipe(
         Effect.provide(providerAt(yield* folder, { path: "/nowhere" })),
         Effect.flip
       )

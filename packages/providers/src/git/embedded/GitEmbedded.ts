@@ -37,17 +37,21 @@ const make = (settings: Config.Success<typeof config>) =>
         Effect.forkScoped
       )
       return Git.of({
-        ensureRepository: (id) => Effect.flatMap(host, (host) => ensure(host, host.repository(id))),
-        removeRepository: (id) => Effect.flatMap(host, (host) => remove(host, host.repository(id))),
-        head: (id, branch) => Effect.flatMap(host, (host) => head(host.repository(id), branch)),
-        branches: (id) => Effect.flatMap(host, (host) => branches(host, host.repository(id))),
-        checkout: (id, commit, into) =>
+        ensureRepository: (repository) =>
+          Effect.flatMap(host, (host) => ensure(host, host.pathOf(repository))),
+        removeRepository: (repository) =>
+          Effect.flatMap(host, (host) => remove(host, host.pathOf(repository))),
+        head: (repository, branch) =>
+          Effect.flatMap(host, (host) => head(host.pathOf(repository), branch)),
+        branches: (repository) =>
+          Effect.flatMap(host, (host) => branches(host, host.pathOf(repository))),
+        checkout: (repository, commit, into) =>
           Effect.flatMap(host, (host) =>
-            checkout(host, settings, host.repository(id), commit, into)
+            checkout(host, settings, host.pathOf(repository), commit, into)
           ),
-        commit: (id, branch, files, message) =>
+        commit: (repository, branch, files, message) =>
           Effect.flatMap(host, (host) =>
-            commitFiles(host, settings, host.repository(id), branch, files, message)
+            commitFiles(host, settings, host.pathOf(repository), branch, files, message)
           ),
         exchange: (request) =>
           Effect.flatMap(Effect.all([host, advertise]), ([host, advertise]) =>

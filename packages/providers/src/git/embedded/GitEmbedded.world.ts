@@ -8,6 +8,7 @@ import { failureOf } from "@deploy-mcp/domain/Fault"
 import { Git, type GitError } from "@deploy-mcp/domain/Git"
 import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { GitEmbedded } from "./GitEmbedded.ts"
@@ -38,22 +39,23 @@ export const providerAt = (directory: string, settings: Record<string, unknown>)
 export const main = BranchName.make("main")
 
 let count = 0
-export const nextId = () => {
+export const nextRepository = (): Repository => {
   count += 1
-  return RepositoryId.make(`rep_${String(count).padStart(20, "0")}`)
+  const id = RepositoryId.make(`rep_${String(count).padStart(20, "0")}`)
+  return { id, host: "internal", owner: "awake-dassie", name: `repo-${count}` }
 }
 
 export const repository = Effect.gen(function* () {
-  const id = nextId()
-  yield* Git.use((git) => git.ensureRepository(id))
-  return id
+  const repository = nextRepository()
+  yield* Git.use((git) => git.ensureRepository(repository))
+  return repository
 })
 
-export const bare = (id: RepositoryId) =>
+export const bare = ({ id }: Repository) =>
   Effect.map(Provider.Host, ({ directory }) => join(directory, `${id}.git`))
 
-export const checkout = (id: RepositoryId, sha: CommitSha, into: string) =>
-  Git.use((git) => git.checkout(id, sha, into))
+export const checkout = (repository: Repository, sha: CommitSha, into: string) =>
+  Git.use((git) => git.checkout(repository, sha, into))
 
 export const codeOf = <A, R>(effect: Effect.Effect<A, GitError, R>) =>
   Effect.map(Effect.flip(effect), (error) => failureOf(error.reason).code)
@@ -73,7 +75,7 @@ export const files = (contents: Record<string, string>) =>
   })
 
 export const commit = (
-  id: RepositoryId,
+  repository: Repository,
   work: string,
   branch: string,
   date = "2020-01-01T00:00:00Z"
@@ -81,7 +83,7 @@ export const commit = (
   Effect.gen(function* () {
     yield* run(work, ["add", "--all"])
     yield* run(work, ["commit", "-qm", "test", "--allow-empty"], { date })
-    yield* run(work, ["push", "-q", yield* bare(id), `HEAD:refs/heads/${branch}`])
+    yield* run(work, ["push", "-q", yield* bare(repository), `HEAD:refs/heads/${branch}`])
     return CommitSha.make(yield* run(work, ["rev-parse", "HEAD"]))
   })
 

@@ -7,14 +7,14 @@ import { execFile } from "node:child_process"
 import { access, chmod, constants, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { GitError } from "@deploy-mcp/domain/Git"
-import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
 import { unavailable } from "./GitFault.ts"
 import { hooks } from "./Hooks.ts"
 
 export interface GitHost {
   readonly directory: string
-  readonly repository: (id: RepositoryId) => string
+  readonly pathOf: (repository: Repository) => string
   /** Folders of our own; their name can't be that of a repository. */
   readonly hooks: string
   readonly temporary: string
@@ -96,7 +96,7 @@ export const open = Effect.fn("GitHost.open")(function* (directory: string, path
   })
   const host: GitHost = {
     directory,
-    repository: (id) => join(directory, `${id}.git`),
+    pathOf: ({ id }) => join(directory, `${id}.git`),
     hooks: folder.hooks,
     temporary: folder.temporary,
     plain: folder.plain,

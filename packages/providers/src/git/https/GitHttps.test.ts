@@ -11,11 +11,10 @@ import {
   Elsewhere,
   ensure,
   folder,
-  idOf,
   main,
-  nextId,
   provider,
   repository,
+  repositoryOf,
   run
 } from "./GitHttps.world.ts"
 
@@ -24,15 +23,15 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
     Effect.gen(function* () {
       const git = yield* Git
       const there = yield* repository
-      yield* git.ensureRepository(there.id)
-      assert.isNull(yield* git.head(there.id, main))
-      assert.deepStrictEqual(yield* git.branches(there.id), [])
+      yield* git.ensureRepository(there.repo)
+      assert.isNull(yield* git.head(there.repo, main))
+      assert.deepStrictEqual(yield* git.branches(there.repo), [])
       const one = yield* commit(there, { a: "1" })
       yield* commit(there, { a: "other" }, "x/refs/heads/main")
-      assert.strictEqual(yield* git.head(there.id, main), one)
+      assert.strictEqual(yield* git.head(there.repo, main), one)
       const two = yield* commit(there, { a: "2" })
-      assert.strictEqual(yield* git.head(there.id, main), two)
-      assert.isNull(yield* git.head(there.id, BranchName.make("mai")))
+      assert.strictEqual(yield* git.head(there.repo, main), two)
+      assert.isNull(yield* git.head(there.repo, BranchName.make("mai")))
     })
   )
 
@@ -46,7 +45,7 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
         const middle = yield* commit(there, { a: "3" }, "main", "2025-01-01T00:00:00Z")
         yield* run(there.bare, ["update-ref", "refs/heads/what@no", newest])
         yield* run(there.bare, ["update-ref", "refs/pull/1/head", newest])
-        assert.deepStrictEqual(yield* Git.use((git) => git.branches(there.id)), [
+        assert.deepStrictEqual(yield* Git.use((git) => git.branches(there.repo)), [
           { branch: BranchName.make("a/new"), commit: newest },
           { branch: main, commit: middle },
           { branch: BranchName.make("old"), commit: old }
@@ -72,7 +71,7 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
       })
       const into = yield* folder
       yield* Effect.promise(() => chmod(into, 0o755))
-      yield* Git.use((git) => git.checkout(there.id, sha, into))
+      yield* Git.use((git) => git.checkout(there.repo, sha, into))
       const found = yield* Effect.promise(async () => ({
         names: (await readdir(into)).sort(),
         link: await readlink(join(into, "link")),
@@ -98,22 +97,22 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
       const old = yield* commit(there, { a: "1", b: "1" })
       yield* commit(there, { a: "2" })
       const into = yield* folder
-      yield* git.checkout(there.id, old, into)
+      yield* git.checkout(there.repo, old, into)
       assert.strictEqual(yield* Effect.promise(() => readFile(join(into, "a"), "utf8")), "1")
       const newest = yield* commit(there, { a: "3" })
-      yield* git.checkout(there.id, newest, into)
+      yield* git.checkout(there.repo, newest, into)
       assert.strictEqual(yield* Effect.promise(() => readFile(join(into, "a"), "utf8")), "3")
       assert.strictEqual(yield* Effect.promise(() => readFile(join(into, "b"), "utf8")), "1")
       const before = asked.length
       yield* Effect.all(
         [yield* folder, yield* folder, yield* folder].map((each) =>
-          git.checkout(there.id, newest, each)
+          git.checkout(there.repo, newest, each)
         )
       )
       assert.strictEqual(asked.length, before)
-      yield* git.removeRepository(there.id)
-      yield* git.removeRepository(there.id)
-      yield* git.checkout(there.id, newest, into)
+      yield* git.removeRepository(there.repo)
+      yield* git.removeRepository(there.repo)
+      yield* git.checkout(there.repo, newest, into)
       assert.isAbove(asked.length, before)
     })
   )
@@ -126,7 +125,7 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
       const odd = yield* commit(there, { a: "1" })
       const folders = [yield* folder, yield* folder, yield* folder, yield* folder]
       yield* Effect.all(
-        folders.map((into, index) => git.checkout(there.id, index % 2 === 0 ? even : odd, into)),
+        folders.map((into, index) => git.checkout(there.repo, index % 2 === 0 ? even : odd, into)),
         { concurrency: "unbounded" }
       )
       for (const [index, into] of folders.entries()) {
@@ -148,15 +147,15 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
         yield* commit(there, { a: "1" })
         const missing = CommitSha.make("1".repeat(40))
         const into = yield* folder
-        assert.strictEqual(yield* codeOf(git.checkout(there.id, missing, into)), "branch_missing")
-        const absent = idOf({ name: "absent" })
-        const secret = idOf({ name: "secret" })
+        assert.strictEqual(yield* codeOf(git.checkout(there.repo, missing, into)), "branch_missing")
+        const absent = repositoryOf({ name: "absent" })
+        const secret = repositoryOf({ name: "secret" })
         detour.answer = (url, response) => {
           if (!url.includes("/secret.git")) return false
           response.writeHead(401, { "WWW-Authenticate": 'Basic realm="git"' }).end()
           return true
         }
-        for (const id of [absent, secret, nextId()]) {
+        for (const id of [absent, secret, repositoryOf()]) {
           assert.strictEqual(yield* codeOf(ensure(id)), "repository_missing")
           assert.strictEqual(yield* codeOf(git.checkout(id, missing, into)), "repository_missing")
           assert.isNull(yield* git.head(id, main))
@@ -170,12 +169,12 @@ layer(provider(), { excludeTestServices: true })("repositories of another host",
     Effect.gen(function* () {
       const git = yield* Git
       const there = yield* repository
-      const error = yield* Effect.flip(git.commit(there.id, main, [], "test"))
+      const error = yield* Effect.flip(git.commit(there.repo, main, [], "test"))
       assert.strictEqual(error.reason._tag, "Unsupported")
       const other = yield* Effect.flip(
         Effect.scoped(
           git.exchange({
-            repository: there.id,
+            repository: there.repo,
             access: "write",
             method: "GET",
             path: "/info/refs",

@@ -10,11 +10,12 @@ import { failureOf } from "@deploy-mcp/domain/Fault"
 import { Git, type GitError } from "@deploy-mcp/domain/Git"
 import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
+import type { Repository, RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { ConfigProvider, Context, Effect, Layer } from "effect"
 import { isPublic } from "./Address.ts"
 import { certificates } from "./Certificates.world.ts"
-import { GitHttps } from "./GitHttps.ts"
+import { GitHttps, onNetwork } from "./GitHttps.ts"
 import type { Network } from "./Tunnel.ts"
 
 export const host = "git.example.test"
@@ -99,17 +100,14 @@ export const providerOn = (network: Network | undefined, settings: Record<string
     Effect.gen(function* () {
       const { authorities } = yield* Elsewhere
       const directory = yield* folder
-      const GitProvider = GitHttps(
-        (id) => Effect.succeed(identities.get(id) ?? null),
-        ...(network === undefined ? [] : [network])
-      )
+      const GitProvider = network === undefined ? GitHttps : onNetwork(network)
       return Layer.unwrap(Effect.map(GitProvider.config, GitProvider.make)).pipe(
         Layer.orDie,
         Layer.provide(
           ConfigProvider.layer(
             ConfigProvider.fromUnknown({
-              PATH: process.env.PATH,
-              DEPLOY_MCP_GIT_HTTPS_AUTHORITIES: authorities,
+              path: process.env.PATH,
+              authorities: authorities,
               ...settings
             })
           )
@@ -125,31 +123,25 @@ export const providerOn = (network: Network | undefined, settings: Record<string
     })
   )
 
-const identities = new Map<RepositoryId, { host: string; owner: string; name: string }>()
-
 let count = 0
-export const nextId = () => {
+/** One that has never been asked for. */
+export const repositoryOf = (identity: Partial<RepositoryIdentity> = {}): Repository => {
   count += 1
-  return RepositoryId.make(`rep_${String(count).padStart(20, "0")}`)
-}
-
-export const idOf = (identity: Partial<{ host: string; owner: string; name: string }>) => {
-  const id = nextId()
-  identities.set(id, { host, owner: "Owner", name: "name", ...identity })
-  return id
+  const id = RepositoryId.make(`rep_${String(count).padStart(20, "0")}`)
+  return { id, host, owner: "Owner", name: `repository-${count}`, ...identity }
 }
 
 /** A repository on the other host, with a work tree to change it by. */
 export const repository = Effect.gen(function* () {
   const { root } = yield* Elsewhere
-  const name = `repository-${identities.size}`
-  const bare = join(root, "Owner", `${name}.git`)
+  const repo = repositoryOf()
+  const bare = join(root, repo.owner, `${repo.name}.git`)
   const work = yield* folder
   yield* Effect.promise(() => mkdir(bare, { recursive: true }))
   yield* run(bare, ["init", "-q", "--bare"])
   yield* run(bare, ["config", "uploadpack.allowFilter", "true"])
   yield* run(work, ["init", "-q"])
-  return { id: idOf({ name }), name, bare, work }
+  return { repo, name: repo.name, bare, work }
 })
 
 export const commit = (
@@ -177,7 +169,7 @@ export const failureIn = <A, R>(effect: Effect.Effect<A, GitError, R>) =>
 export const codeOf = <A, R>(effect: Effect.Effect<A, GitError, R>) =>
   Effect.map(failureIn(effect), ({ code }) => code)
 
-export const ensure = (id: RepositoryId) => Git.use((git) => git.ensureRepository(id))
+export const ensure = (repository: Repository) => Git.use((git) => git.ensureRepository(repository))
 
 export const run = (cwd: string, args: ReadonlyArray<string>, date?: string, input?: string) =>
   Effect.callback<string>((done) => {

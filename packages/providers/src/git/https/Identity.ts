@@ -1,18 +1,8 @@
 /** `host/owner/name`, which is all that may become a URL: no scheme, port, user or path of a caller. */
-import type { GitError } from "@deploy-mcp/domain/Git"
-import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
 import { isHostName } from "./Address.ts"
 import { rejected } from "./GitFault.ts"
-
-export interface Identity {
-  readonly host: string
-  readonly owner: string
-  readonly name: string
-}
-
-/** Tells which repository an id means; null when the id means none on another host. */
-export type Identify = (repository: RepositoryId) => Effect.Effect<Identity | null, GitError>
 
 export interface Location {
   /** As people write it, e.g. `github.com/nodejs/node`. */
@@ -20,7 +10,11 @@ export interface Location {
   readonly url: string
 }
 
-export const locate = Effect.fn("Identity.locate")(function* ({ host, owner, name }: Identity) {
+export const locate = Effect.fn("Identity.locate")(function* ({
+  host,
+  owner,
+  name
+}: RepositoryIdentity) {
   if (!isHostName(host)) {
     return yield* invalid("host", "must be a public DNS name in lower case, e.g. github.com")
   }

@@ -16,11 +16,11 @@ import {
   failureIn,
   folder,
   host,
-  idOf,
   main,
   provider,
   providerOn,
   repository,
+  repositoryOf,
   run
 } from "./GitHttps.world.ts"
 import { internet } from "./Tunnel.ts"
@@ -65,7 +65,7 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
         ["name", { name: "a.git" }],
         ["name", { name: "a\nb" }]
       ] as const) {
-        const failure = yield* failureIn(ensure(idOf(identity)))
+        const failure = yield* failureIn(ensure(repositoryOf(identity)))
         assert.strictEqual(failure.code, "invalid_argument")
         assert.include(failure.cause, `repository's ${field} must`)
         assert.notInclude(failure.cause, "password")
@@ -78,16 +78,16 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
     Effect.gen(function* () {
       const there = yield* repository
       yield* commit(there, { a: "1" })
-      yield* ensure(there.id)
+      yield* ensure(there.repo)
       const { asked, port } = yield* Elsewhere
       const before = asked.length
       const lookup = async () => [{ address: "127.0.0.1", family: 4 }]
-      const failure = yield* failureIn(ensure(there.id)).pipe(
+      const failure = yield* failureIn(ensure(there.repo)).pipe(
         Effect.provide(providerOn({ ...internet, port, lookup }, {}))
       )
       assert.strictEqual(failure.code, "invalid_argument")
       assert.strictEqual(asked.length, before)
-      const byName = yield* codeOf(ensure(idOf({ host: "localhost" }))).pipe(
+      const byName = yield* codeOf(ensure(repositoryOf({ host: "localhost" }))).pipe(
         Effect.provide(providerOn(undefined, {}))
       )
       assert.strictEqual(byName, "invalid_argument")
@@ -100,7 +100,7 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
       const { detour, intruders, names, port } = yield* Elsewhere
       const there = yield* repository
       const sha = yield* commit(there, { a: "1" })
-      const moved = idOf({ name: "moved" })
+      const moved = repositoryOf({ name: "moved" })
       const to = (base: string) => {
         detour.answer = (url, response) => {
           if (!url.startsWith("/Owner/moved.git")) return false
@@ -152,15 +152,15 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
         response.shouldKeepAlive = false
         return false
       }
-      const rebound = idOf({ host: "rebind.example.test", name: there.name })
+      const rebound = repositoryOf({ host: "rebind.example.test", name: there.name })
       assert.strictEqual(yield* codeOf(git.head(rebound, main)), "invalid_argument")
       detour.answer = null
       assert.strictEqual(lookups, 2)
       assert.strictEqual(intruders.count, 0)
       names.set(host, () => ["127.0.0.2"])
-      assert.strictEqual(yield* codeOf(git.head(there.id, main)), "invalid_argument")
+      assert.strictEqual(yield* codeOf(git.head(there.repo, main)), "invalid_argument")
       names.set(host, () => ["127.0.0.2", "127.0.0.1"])
-      assert.isNotNull(yield* git.head(there.id, main))
+      assert.isNotNull(yield* git.head(there.repo, main))
       names.set(host, () => ["127.0.0.1"])
       assert.strictEqual(intruders.count, 0)
     })
@@ -170,10 +170,10 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
     Effect.gen(function* () {
       const { names } = yield* Elsewhere
       names.set("unsigned.example.test", () => ["127.0.0.1"])
-      const id = idOf({ host: "unsigned.example.test" })
+      const id = repositoryOf({ host: "unsigned.example.test" })
       assert.strictEqual(yield* codeOf(ensure(id)), "unavailable")
       assert.strictEqual(
-        yield* codeOf(ensure(idOf({ host: "nowhere.example.test" }))),
+        yield* codeOf(ensure(repositoryOf({ host: "nowhere.example.test" }))),
         "invalid_argument"
       )
     })
@@ -187,7 +187,7 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
       const sha = yield* commit(there, { a: "1" })
       const into = join(yield* folder, "source")
       const { directory } = yield* Provider.Host
-      for (const work of [git.checkout(there.id, sha, into), git.branches(there.id)]) {
+      for (const work of [git.checkout(there.repo, sha, into), git.branches(there.repo)]) {
         const reached = yield* Deferred.make<void>()
         const gone = yield* Deferred.make<void>()
         detour.answer = (url, response) => {
@@ -206,11 +206,13 @@ layer(provider(), { excludeTestServices: true })("the way out", (it) => {
       detour.answer = null
       const left = yield* Effect.promise(async () => [
         ...(await readdir(join(directory, "tmp"))),
-        ...(await readdir(join(directory, "mirrors"))).filter((name) => name.includes(there.id)),
+        ...(await readdir(join(directory, "mirrors"))).filter((name) =>
+          name.includes(there.repo.id)
+        ),
         ...(await readdir(join(into, "..")))
       ])
       assert.deepStrictEqual(left, [])
-      yield* git.checkout(there.id, sha, into)
+      yield* git.checkout(there.repo, sha, into)
     })
   )
 })
@@ -228,10 +230,10 @@ const processesAt = (directory: string) =>
   })
 
 const small = {
-  DEPLOY_MCP_GIT_HTTPS_MAX_FETCH_BYTES: 1024 * 1024,
-  DEPLOY_MCP_GIT_HTTPS_MAX_CACHE_BYTES: 700 * 1024,
-  DEPLOY_MCP_GIT_MAX_SOURCE_BYTES: 2 * 1024 * 1024,
-  DEPLOY_MCP_GIT_MAX_SOURCE_FILES: 20
+  max_fetch_bytes: 1024 * 1024,
+  max_cache_bytes: 700 * 1024,
+  max_source_bytes: 2 * 1024 * 1024,
+  max_source_files: 20
 }
 
 layer(provider(small), { excludeTestServices: true })("limits", (it) => {
@@ -248,7 +250,7 @@ layer(provider(small), { excludeTestServices: true })("limits", (it) => {
         const there = yield* repository
         const sha = yield* commit(there, files)
         const into = join(yield* folder, "source")
-        const failure = yield* failureIn(git.checkout(there.id, sha, into))
+        const failure = yield* failureIn(git.checkout(there.repo, sha, into))
         assert.strictEqual(failure.code, "source_too_large")
         for (const secret of [directory, into, "127.0.0.1", "http://"]) {
           assert.notInclude(JSON.stringify(failure), secret)
@@ -278,7 +280,7 @@ layer(provider(small), { excludeTestServices: true })("limits", (it) => {
       const made = yield* run(there.work, ["commit-tree", "-m", "test", tree])
       yield* run(there.work, ["push", "-q", there.bare, `${made}:refs/heads/bomb`])
       const into = join(yield* folder, "source")
-      const bomb = git.checkout(there.id, CommitSha.make(made), into)
+      const bomb = git.checkout(there.repo, CommitSha.make(made), into)
       assert.strictEqual(yield* codeOf(bomb), "source_too_large")
       assert.deepStrictEqual(yield* Effect.promise(() => readdir(join(into, ".."))), [])
     })
@@ -292,8 +294,8 @@ layer(provider(small), { excludeTestServices: true })("limits", (it) => {
       for (let index = 0; index < 3; index += 1) {
         const there = yield* repository
         const sha = yield* commit(there, { "random.bin": randomBytes(300 * 1024) })
-        yield* git.checkout(there.id, sha, yield* folder)
-        ids.push(there.id)
+        yield* git.checkout(there.repo, sha, yield* folder)
+        ids.push(there.repo.id)
       }
       const kept = yield* Effect.promise(() => readdir(join(directory, "mirrors")))
       assert.deepStrictEqual(
@@ -313,7 +315,7 @@ layer(provider(small), { excludeTestServices: true })("limits", (it) => {
   )
 })
 
-layer(provider({ DEPLOY_MCP_GIT_HTTPS_TIME_LIMIT: "500 millis" }), { excludeTestServices: true })(
+layer(provider({ time_limit: "500 millis" }), { excludeTestServices: true })(
   "the time limit",
   (it) => {
     it.effect("a host that never answers is left", () =>
@@ -321,7 +323,7 @@ layer(provider({ DEPLOY_MCP_GIT_HTTPS_TIME_LIMIT: "500 millis" }), { excludeTest
         const { detour } = yield* Elsewhere
         const there = yield* repository
         detour.answer = () => true
-        const failure = yield* failureIn(ensure(there.id))
+        const failure = yield* failureIn(ensure(there.repo))
         detour.answer = null
         assert.strictEqual(failure.code, "unavailable")
         assert.include(failure.cause, "took too long")

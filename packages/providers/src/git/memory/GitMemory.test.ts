@@ -16,10 +16,10 @@ import * as GitMemory from "./GitMemory.ts"
 GitConformance.suite("memory", GitMemory.provider, {
   world: GitMemory.GitWorld.layer,
   push: (repository, branch, files) =>
-    GitMemory.GitWorld.use(({ commit }) => Effect.sync(() => commit(repository, branch, files))),
+    GitMemory.GitWorld.use(({ commit }) => Effect.sync(() => commit(repository.id, branch, files))),
   clone: (repository, branch) =>
     GitMemory.GitWorld.use(({ repositories }) => {
-      const known = repositories.get(repository)
+      const known = repositories.get(repository.id)
       const commit = known?.branches.get(branch)
       return Effect.fromNullishOr(commit === undefined ? null : known?.commits.get(commit))
     }),

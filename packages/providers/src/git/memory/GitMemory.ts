@@ -17,11 +17,11 @@ export class GitWorld extends Context.Service<
   {
     /** Equal files give equal commits, so that a branch can go back to an older one. */
     readonly commit: (repository: RepositoryId, branch: BranchName, files: Files) => CommitSha
-    readonly repositories: Map<RepositoryId, Repository>
+    readonly repositories: Map<RepositoryId, Kept>
   }
 >()("@deploy-mcp/providers/GitWorld") {
   static readonly layer = Layer.sync(GitWorld, () => {
-    const repositories = new Map<RepositoryId, Repository>()
+    const repositories = new Map<RepositoryId, Kept>()
     return {
       repositories,
       commit: (repository, branch, files) => {
@@ -37,12 +37,12 @@ export class GitWorld extends Context.Service<
   })
 }
 
-interface Repository {
+interface Kept {
   readonly branches: Map<BranchName, CommitSha>
   readonly commits: Map<CommitSha, Files>
 }
 
-const empty = (): Repository => ({ branches: new Map(), commits: new Map() })
+const empty = (): Kept => ({ branches: new Map(), commits: new Map() })
 
 export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
   Git,
@@ -50,20 +50,20 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
     return Git.of({
       ensureRepository: (repository) =>
         Effect.sync(() => {
-          if (!repositories.has(repository)) repositories.set(repository, empty())
+          if (!repositories.has(repository.id)) repositories.set(repository.id, empty())
         }),
-      removeRepository: (repository) => Effect.sync(() => void repositories.delete(repository)),
+      removeRepository: (repository) => Effect.sync(() => void repositories.delete(repository.id)),
       head: (repository, branch) =>
-        Effect.sync(() => repositories.get(repository)?.branches.get(branch) ?? null),
+        Effect.sync(() => repositories.get(repository.id)?.branches.get(branch) ?? null),
       branches: (repository) =>
         Effect.sync(() =>
-          [...(repositories.get(repository)?.branches ?? [])]
+          [...(repositories.get(repository.id)?.branches ?? [])]
             .map(([branch, commit]) => ({ branch, commit }))
             .reverse()
         ),
       checkout: (repository, commit, directory) =>
         Effect.suspend(() => {
-          const files = repositories.get(repository)?.commits.get(commit)
+          const files = repositories.get(repository.id)?.commits.get(commit)
           if (files === undefined) {
             const failure = Failure.of("branch_missing", `There is no commit ${commit}.`)
             return Effect.fail(new GitError({ reason: new Rejected({ failure }) }))
@@ -77,13 +77,13 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
         }),
       commit: (repository, branch, files) =>
         Effect.suspend(() => {
-          if (!repositories.has(repository)) {
+          if (!repositories.has(repository.id)) {
             const failure = Failure.of("repository_missing", "This repository does not exist.")
             return Effect.fail(new GitError({ reason: new Rejected({ failure }) }))
           }
           const text = new TextDecoder()
           const named = files.map(({ path, content }) => [path, text.decode(content)] as const)
-          return Effect.succeed(commit(repository, branch, Object.fromEntries(named)))
+          return Effect.succeed(commit(repository.id, branch, Object.fromEntries(named)))
         }),
       exchange: () =>
         Effect.fail(new GitError({ reason: new Unsupported({ feature: "git over HTTP" }) }))
