@@ -39,6 +39,7 @@ const summary = (selection: Effect.Success<ReturnType<typeof selected>>) => {
 
 const builtin = [
   "git.internal → embedded *",
+  "git.public → https",
   "build.local → process *",
   "deploy.local → process *",
   "ingress.local → embedded *",
@@ -67,6 +68,7 @@ it.effect("a file adds instances, chooses defaults and the build of a deploy", (
     `)
     assert.deepStrictEqual(summary(selection), [
       "git.internal → embedded *",
+      "git.public → https",
       "build.local → process *",
       "build.images → process",
       "deploy.local → process",
