@@ -94,6 +94,10 @@ const serve = async (
       nodeKey,
       runtimeLog,
       emit: (observation) => control.emit(role, observation),
+      // A log goes on for whoever wants the stage again, also in the other role.
+      onGone: (stage) => {
+        if (roles.every((one) => !desired.of[one].stages.has(stage))) runtimeLog.remove(stage)
+      },
       fileCache,
       variants,
       starts,

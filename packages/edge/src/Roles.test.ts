@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it, onTestFinished } from "vitest"
 import {
+  dial,
   eventually,
   idOf,
   is,
@@ -14,6 +15,7 @@ import {
   startHarness,
   staticRelease
 } from "./testing/EdgeHarness.ts"
+import { startElsewhere } from "./testing/Elsewhere.ts"
 
 const setUp = async () => {
   const harness = await startHarness()
@@ -126,6 +128,29 @@ describe("the roles of controls", () => {
     await harness.control.snapshot(stageOf(6, [release], 1))
     assert.strictEqual((await get("/")).text, "v1")
     assert.deepEqual(await readdir(join(home, "edge/ingress/stages")), [])
+  })
+
+  it("keep the log of a stage that goes back to where it runs", async () => {
+    const { control, edge, get, harness, ingress } = await setUp()
+    const { nodeKey } = await control.hello(1)
+    const there = await startElsewhere("there")
+    onTestFinished(there.stop)
+    await ingress.hello(1)
+    await ingress.snapshot(stageOf(1, [there.as(1)], 1))
+    const slow = await dial(edge.appsPort)
+    slow.write("GET /held?key=slow HTTP/1.1\r\nHost: shop.localhost\r\n\r\n")
+    await slow.until("200 OK")
+    const release = await processRelease(nodeKey, 2)
+    await control.snapshot(stageOf(2, [release], 2))
+    await control.state(release.release, "healthy")
+    await get("/print?key=1:kept")
+    await control.logLine(idOf("stg", 1), "kept 1")
+    // Only now is all of its other life over.
+    slow.socket.destroy()
+    await ingress.state(idOf("rel", 1), "stopped")
+    await harness.restart()
+    await harness.control.hello(2)
+    await harness.control.logLine(idOf("stg", 1), "kept 1")
   })
 
   it("settle a stage that a kill has left in both: the newer one serves", async () => {

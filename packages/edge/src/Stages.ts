@@ -19,7 +19,12 @@ export interface Stages {
   readonly close: () => Promise<void>
 }
 
-export const makeStages = (table: Hostnames, options: StageOptions): Stages => {
+export interface StagesOptions extends StageOptions {
+  /** Nothing of what the stage was runs any more. It may have been put again meanwhile. */
+  readonly onGone: (stage: string) => void
+}
+
+export const makeStages = (table: Hostnames, options: StagesOptions): Stages => {
   const stages = new Map<string, Stage>()
 
   const takeOff = (stage: Stage): void => {
@@ -44,10 +49,7 @@ export const makeStages = (table: Hostnames, options: StageOptions): Stages => {
       }
       takeOff(stage)
       stages.delete(id)
-      void stage.remove(generation).then(() => {
-        // It may have been put again meanwhile; then its log goes on.
-        if (!stages.has(id)) options.runtimeLog.remove(id)
-      })
+      void stage.remove(generation).then(() => options.onGone(id))
     },
     observations: () => [...stages.values()].flatMap((stage) => stage.observations()),
     close: async () => {
