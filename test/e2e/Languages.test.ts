@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { statSync } from "node:fs"
 import { dirname } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { sampleFiles } from "../../packages/providers/src/build/process/BuildSamples.ts"
+import { sampleFiles } from "../../packages/providers/src/build/BuildSamples.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
 
 let platform: Platform

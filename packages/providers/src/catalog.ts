@@ -1,4 +1,5 @@
 /** The only registry: one list for each service. Settings choose among them by their ids. */
+import { BuildDocker } from "./build/docker/BuildDocker.ts"
 import { BuildProcess } from "./build/process/BuildProcess.ts"
 import { LocalCa } from "./certificates/local-ca/LocalCa.ts"
 import { DatabasePostgres } from "./database/postgres/DatabasePostgres.ts"
@@ -12,7 +13,7 @@ import { LogsEmbedded } from "./logs/embedded/LogsEmbedded.ts"
 import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded, GitHttps] as const
-export const build = [BuildProcess] as const
+export const build = [BuildProcess, BuildDocker] as const
 export const deploy = [DeployProcess] as const
 export const ingress = [IngressEmbedded] as const
 export const dns = [DnsEmbedded, PowerDns] as const

@@ -19,7 +19,9 @@ export interface BuildWorld<W> {
   readonly world: Layer.Layer<W, unknown>
   /** A new private checkout of these files. */
   readonly source: (files: Files) => Effect.Effect<string, unknown, W | Scope.Scope>
-  /** What is in an artifact, past the provider. */
+  /** Added to the pages of every source that builds, e.g. what makes a program and so an image of it. */
+  readonly beside?: Files
+  /** What is in an artifact, past the provider: in its directory, or in a container of its image. */
   readonly read: (artifact: Artifact) => Effect.Effect<Files, unknown, W>
   /** Names of all that builds have left behind, artifacts and caches aside. */
   readonly leftovers: Effect.Effect<ReadonlyArray<string>, unknown, W>
@@ -29,13 +31,13 @@ export interface BuildWorld<W> {
   readonly endless?: Files
 }
 
-const site: Files = { "index.html": "<h1>hello</h1>", "folder/style.css": "a { color: red }" }
+const pages: Files = { "index.html": "<h1>hello</h1>", "folder/style.css": "a { color: red }" }
 const secret = "a-token-that-nobody-may-see"
 
 export const suite = <W>(
   name: string,
   provider: Layer.Layer<Build, unknown, W>,
-  { world, source, read, leftovers, failing, endless }: BuildWorld<W>
+  { world, source, beside = {}, read, leftovers, failing, endless }: BuildWorld<W>
 ): void => {
   const instance: Laws.Instance<Build, W | Scope.Scope> = (use) =>
     // How builds are fenced is tried out in the background at first, which would show in the world.
@@ -47,6 +49,7 @@ export const suite = <W>(
       Layer.fresh(provider),
       { local: true }
     )
+  const site = { ...pages, ...beside }
   const find = (key: ArtifactKey) => Build.use((build) => build.find(key))
   const remove = (key: ArtifactKey) => Build.use((build) => build.remove(key))
 
@@ -103,7 +106,7 @@ export const suite = <W>(
         const [one, two] = yield* instance(Effect.all(both, { concurrency: 2 }))
         assert.deepEqual(one, two)
         assert.isAtMost(built.size, 1, "one of them built")
-        const later = yield* instance(run(key, { "index.html": "another" }, note("later")))
+        const later = yield* instance(run(key, { ...site, "index.html": "another" }, note("later")))
         assert.deepEqual(later, one)
         assert.isFalse(built.has("later"), "what is there is not built again")
         assert.strictEqual((yield* read(later))["index.html"], site["index.html"])

@@ -36,7 +36,7 @@ export const sweepWork = (parent: string): Effect.Effect<void, BuildError> =>
   attempt("read the work directory", () => readdir(parent)).pipe(
     Effect.flatMap((names) =>
       Effect.forEach(
-        names.filter((name) => /^\.?\d+\.\w+\./u.test(name) && !isAlive(name)),
+        names.filter((name) => /^\.?\d+\.\w+\./u.test(name) && !worksOn(name)),
         (name) =>
           Effect.sync(() => killMarked(name)).pipe(Effect.andThen(remove(join(parent, name)))),
         { discard: true }
@@ -44,7 +44,8 @@ export const sweepWork = (parent: string): Effect.Effect<void, BuildError> =>
     )
   )
 
-const isAlive = (name: string): boolean => {
+/** Whether the process that made the directory of this name is still there. */
+export const worksOn = (name: string): boolean => {
   const [pid = "", started = ""] = name.replace(/^\./u, "").split(".")
   return startedAt(pid) === started
 }

@@ -72,7 +72,9 @@ export const serviceSettings = (more: Partial<ServiceSettings> = {}): ServiceSet
 })
 
 /** The catalogue entry that a build or a plan ends with; dies when it succeeds. */
-export const failure = <A>(effect: Effect.Effect<A, BuildError>): Effect.Effect<Failure> =>
+export const failure = <A, R>(
+  effect: Effect.Effect<A, BuildError, R>
+): Effect.Effect<Failure, never, R> =>
   Effect.flip(effect).pipe(
     Effect.map((error) => failureOf(error.reason)),
     Effect.orDie

@@ -1,9 +1,9 @@
 /** What pnpm, yarn and bun complain about, by the real ones. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import { sampleFiles } from "../BuildSamples.ts"
 import { failure } from "../detection/DetectionBench.ts"
 import { makeBench } from "./BuildBench.ts"
-import { sampleFiles } from "./BuildSamples.ts"
 
 describe("what is told", () => {
   /** `npm test` asks one of them; they fetch what the samples fetch. */

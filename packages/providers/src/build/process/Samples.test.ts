@@ -4,8 +4,8 @@ import { createServer } from "node:net"
 import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
+import { sampleFiles } from "../BuildSamples.ts"
 import { assertTidy, makeBench } from "./BuildBench.ts"
-import { sampleFiles } from "./BuildSamples.ts"
 
 interface Sample {
   readonly name: string

@@ -2,8 +2,8 @@
 import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { sampleFiles } from "../BuildSamples.ts"
 import { makeBench } from "./BuildBench.ts"
-import { sampleFiles } from "./BuildSamples.ts"
 
 describe("Vite", () => {
   it.live("is installed and built from its lockfile", () =>

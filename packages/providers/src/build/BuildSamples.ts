@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 
-const folder = join(import.meta.dirname, "../../../../../test/samples")
+const folder = join(import.meta.dirname, "../../../../test/samples")
 
 export const sampleFiles = (name: string): Readonly<Record<string, string>> =>
   Object.fromEntries(

@@ -1,0 +1,101 @@
+/** The few calls of the Docker Engine's API that images need, over its socket. Not exported. */
+import { request } from "node:http"
+import type { BuildError } from "@deploy-mcp/domain/Build"
+import { Effect, Option, Schema } from "effect"
+import { errorCode, unavailable } from "../BuildFault.ts"
+
+const Labels = Schema.optionalKey(Schema.NullOr(Schema.Record(Schema.String, Schema.String)))
+
+const Image = Schema.Struct({
+  /** `sha256:…`. */
+  Id: Schema.String,
+  /** Bytes, what it is built on included. */
+  Size: Schema.Int,
+  Config: Schema.Struct({ Labels })
+})
+export type Image = typeof Image.Type
+
+const Listed = Schema.Struct({ Id: Schema.String, Labels })
+const Version = Schema.Struct({ Version: Schema.String })
+
+export interface DockerApi {
+  /** `20.10.24`. */
+  readonly version: Effect.Effect<string, BuildError>
+  /** By its name or id; null when there is none. */
+  readonly image: (name: string) => Effect.Effect<Image | null, BuildError>
+  /** Images with this label that have no name. */
+  readonly unnamed: (label: string) => Effect.Effect<ReadonlyArray<typeof Listed.Type>, BuildError>
+  readonly tag: (id: string, repository: string, tag: string) => Effect.Effect<void, BuildError>
+  /**
+   * By its name or id; succeeds also when there is none. What a running container uses loses its name
+   * only, and is kept when it has none.
+   */
+  readonly remove: (name: string) => Effect.Effect<void, BuildError>
+}
+
+export const make = (socket: string): DockerApi => {
+  const call = (method: string, path: string, accepted: ReadonlyArray<number>) =>
+    ask(socket, method, path).pipe(
+      Effect.flatMap((reply) =>
+        accepted.includes(reply.status)
+          ? Effect.succeed(reply)
+          : Effect.fail(unavailable(`Docker answered ${reply.status} to ${method}.`))
+      )
+    )
+  const image = (name: string) => `/images/${encodeURIComponent(name)}`
+  return {
+    version: call("GET", "/version", [200]).pipe(
+      Effect.flatMap(decoded(Version)),
+      Effect.map(({ Version }) => Version)
+    ),
+    image: (name) =>
+      call("GET", `${image(name)}/json`, [200, 404]).pipe(
+        Effect.flatMap((reply) =>
+          reply.status === 404 ? Effect.succeed(null) : decoded(Image)(reply)
+        )
+      ),
+    unnamed: (label) => {
+      const filters = JSON.stringify({ dangling: ["true"], label: [label] })
+      return call("GET", `/images/json?filters=${encodeURIComponent(filters)}`, [200]).pipe(
+        Effect.flatMap(decoded(Schema.Array(Listed)))
+      )
+    },
+    tag: (id, repository, tag) => {
+      const name = new URLSearchParams({ repo: repository, tag })
+      return call("POST", `${image(id)}/tag?${name}`, [201]).pipe(Effect.asVoid)
+    },
+    remove: (name) =>
+      call("DELETE", `${image(name)}?force=true`, [200, 404, 409]).pipe(Effect.asVoid)
+  }
+}
+
+interface Reply {
+  readonly status: number
+  readonly text: string
+}
+
+const decoded =
+  <S extends Schema.ConstraintDecoder<unknown>>(schema: S) =>
+  ({ text }: Reply): Effect.Effect<S["Type"], BuildError> =>
+    Option.match(Schema.decodeUnknownOption(Schema.fromJsonString(schema))(text), {
+      onNone: () => Effect.fail(unavailable("Docker answered what is not understood.")),
+      onSome: Effect.succeed
+    })
+
+const ask = (socketPath: string, method: string, path: string): Effect.Effect<Reply, BuildError> =>
+  Effect.callback<Reply, BuildError>((resume) => {
+    const lost = (cause: unknown) =>
+      resume(
+        Effect.fail(unavailable(`Docker does not answer at ${socketPath}: ${errorCode(cause)}.`))
+      )
+    const question = request({ socketPath, method, path, agent: false }, (answer) => {
+      let text = ""
+      answer.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk
+      })
+      answer.once("end", () => resume(Effect.succeed({ status: answer.statusCode ?? 0, text })))
+      answer.once("error", lost)
+    })
+    question.once("error", lost).end()
+    return Effect.sync(() => question.destroy())
+  })
