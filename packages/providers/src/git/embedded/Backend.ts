@@ -1,4 +1,4 @@
-/** One `git http-backend` with all that it starts: a process group that ends with its scope. */
+/** One git that serves a request, with all that it starts: a process group that ends with its scope. */
 import { spawn } from "node:child_process"
 import { Readable, Writable } from "node:stream"
 import type { GitError } from "@deploy-mcp/domain/Git"
@@ -23,9 +23,10 @@ export interface Backend {
 
 export const start = (
   program: string,
+  args: ReadonlyArray<string>,
   env: Record<string, string>
 ): Effect.Effect<Backend, GitError, Scope.Scope> =>
-  Effect.acquireRelease(open(program, env), (backend, exit) =>
+  Effect.acquireRelease(open(program, args, env), (backend, exit) =>
     // After an answer in full the processes are on their way out: let them tidy up.
     Effect.andThen(
       Exit.isSuccess(exit) ? awaitEnd(backend, "2 seconds") : Effect.void,
@@ -33,14 +34,14 @@ export const start = (
     )
   )
 
-const open = (program: string, env: Record<string, string>) =>
+const open = (program: string, args: ReadonlyArray<string>, env: Record<string, string>) =>
   Effect.callback<Backend & { readonly gone: Effect.Effect<void> }, GitError>((resume) => {
-    const child = spawn(program, [], { env, detached: true, stdio: Array(5).fill("pipe") })
+    const child = spawn(program, args, { env, detached: true, stdio: Array(5).fill("pipe") })
     const [input, output, errors, report, answer] = child.stdio
     const failed = (cause: unknown) =>
       resume(
         Effect.andThen(
-          Effect.logError("git http-backend could not be started", cause),
+          Effect.logError("git could not be started", cause),
           Effect.fail(unavailable("git cannot be started on this server now."))
         )
       )

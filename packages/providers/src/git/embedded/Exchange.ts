@@ -1,7 +1,8 @@
 /**
- * One request of git's smart HTTP protocol, answered by the real `git http-backend` but for the
- * plainest first answers. Bytes stream both ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with
- * it every process and the stream of progress.
+ * One request of git's smart HTTP protocol, answered by the real git: by `git http-backend`, but for
+ * the plainest first answers, and by `git receive-pack` itself for a plain push. Bytes stream both
+ * ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with it
+ * every process and the stream of progress.
  */
 import type { Readable } from "node:stream"
 import type { GitExchange, GitReply, RefUpdate } from "@deploy-mcp/domain/Git"
@@ -41,13 +42,24 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   yield* Effect.addFinalizer(() =>
     tellWhatMoved(request, repository, push).pipe(Effect.forkIn(lasting))
   )
-  const backend = yield* Backend.start(host.backend, environment(host, limits, request))
+  const plainPush = isPlainPush(request)
+  const [program, ...args] = plainPush
+    ? (["git", "receive-pack", "--stateless-rpc", repository] as const)
+    : ([host.backend] as const)
+  const backend = yield* Backend.start(program, args, environment(host, limits, request))
   push.report = backend.reported
   yield* Effect.forkScoped(Effect.andThen(Effect.sleep(limits.timeLimit), backend.stop))
   const received = yield* Effect.forkScoped(receive(request, backend, limits.maxPushBytes))
   yield* Effect.forkScoped(showProgress(request, backend, push))
-  return yield* reply(backend, received)
+  return plainPush ? pushReply(backend, received) : yield* reply(backend, received)
 })
+
+/** What `git http-backend` would hand on as it came; anything else is for it to judge or unpack. */
+const isPlainPush = ({ contentEncoding, contentType, method, path }: GitExchange) =>
+  method === "POST" &&
+  path === "/git-receive-pack" &&
+  contentType === "application/x-git-receive-pack-request" &&
+  contentEncoding === undefined
 
 const paths = new Set(["/info/refs", "/git-upload-pack", "/git-receive-pack"])
 
@@ -84,6 +96,8 @@ const environment = (host: GitHost, limits: ExchangeLimits, request: GitExchange
       ["receive.denyNonFastForwards", "false"],
       ["receive.shallowUpdate", "false"],
       ["receive.autogc", "false"],
+      // A push would be compared with its own repository twice: once as one that lends objects.
+      ["core.alternateRefsCommand", "true"],
       ["receive.advertisePushOptions", "false"],
       ["transfer.hideRefs", "refs/internal"],
       ["uploadpack.allowFilter", "true"]
@@ -169,21 +183,29 @@ const tellWhatMoved = Effect.fnUntraced(function* (
   if (moved.length > 0) yield* Stream.runDrain(progress(request, moved))
 })
 
+type Received = Fiber.Fiber<void, Effect.Error<ReturnType<typeof receive>>>
+
+/** Also when git says nothing: so it answers a client that only asks whether it may push. */
+const pushReply = (backend: Backend.Backend, received: Received): GitReply => ({
+  status: 200,
+  headers: {
+    "content-type": "application/x-git-receive-pack-result",
+    "cache-control": "no-cache, max-age=0, must-revalidate"
+  },
+  body: rest(chunksOf(backend.output), received)
+})
+
 /** CGI: header lines, an empty line, the body. */
-const reply = Effect.fnUntraced(function* (
-  backend: Backend.Backend,
-  received: Fiber.Fiber<void, Effect.Error<ReturnType<typeof receive>>>
-) {
+const reply = Effect.fnUntraced(function* (backend: Backend.Backend, received: Received) {
   const chunks = chunksOf(backend.output)
-  // When we stopped git ourselves, the reason is ours.
-  const whyStopped = Effect.andThen(Fiber.join(received), Effect.fail(cutShort))
+  const why = whyStopped(received)
   let start = Buffer.alloc(0)
   let split = -1
   while (split < 0) {
     const next = yield* Effect.tryPromise({ try: () => chunks.next(), catch: () => cutShort }).pipe(
-      Effect.catch(() => whyStopped)
+      Effect.catch(() => why)
     )
-    if (next.done || start.length > longestHead) return yield* whyStopped
+    if (next.done || start.length > longestHead) return yield* why
     start = Buffer.concat([start, next.value])
     split = start.indexOf("\r\n\r\n")
   }
@@ -192,17 +214,23 @@ const reply = Effect.fnUntraced(function* (
     status: Number.parseInt(status, 10),
     headers,
     body: Stream.make(start.subarray(split + 4)).pipe(
-      Stream.concat(
-        Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => chunks }, () => cutShort).pipe(
-          Stream.catch(() => Stream.fromEffectDrain(whyStopped))
-        )
-      ),
       Stream.filter((chunk) => chunk.length > 0),
-      Stream.concat(Stream.fromEffectDrain(Fiber.join(received)))
+      Stream.concat(rest(chunks, received))
     )
   }
   return answer
 })
+
+const rest = (chunks: AsyncIterator<Uint8Array>, received: Received) =>
+  Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => chunks }, () => cutShort).pipe(
+    Stream.catch(() => Stream.fromEffectDrain(whyStopped(received))),
+    Stream.filter((chunk) => chunk.length > 0),
+    Stream.concat(Stream.fromEffectDrain(Fiber.join(received)))
+  )
+
+/** When we stopped git ourselves, the reason is ours. */
+const whyStopped = (received: Received) =>
+  Effect.andThen(Fiber.join(received), Effect.fail(cutShort))
 
 const cutShort = unavailable("git stopped before it had answered.")
 const longestHead = 64 * 1024
