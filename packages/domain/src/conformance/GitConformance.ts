@@ -5,9 +5,9 @@
  */
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Effect, Layer, type Scope, Stream } from "effect"
-import { Git } from "../Git.ts"
+import { type CommitFile, Git } from "../Git.ts"
 import { RepositoryId } from "../model/Ids.ts"
-import { BranchName, CommitSha } from "../model/Names.ts"
+import { BranchName, CommitSha, FilePath } from "../model/Names.ts"
 import type { Repository } from "../model/Service.ts"
 import * as Laws from "./Laws.ts"
 
@@ -32,8 +32,10 @@ export interface GitWorld<W> {
   readonly folder: Effect.Effect<string, unknown, W | Scope.Scope>
   readonly read: (folder: string) => Effect.Effect<Files, unknown, W>
   readonly write: (folder: string, files: Files) => Effect.Effect<unknown, unknown, W>
+  /** Makes an empty repository unless it is there, for a provider that can only read what others have. */
+  readonly make?: (repository: Repository) => Effect.Effect<unknown, unknown, W | Scope.Scope>
   /** What the provider must refuse with `Unsupported`. */
-  readonly unsupported?: ReadonlyArray<"exchange">
+  readonly unsupported?: ReadonlyArray<"exchange" | "commit">
 }
 
 const main = BranchName.make("main")
@@ -44,11 +46,13 @@ const two: Files = { "index.html": "two" }
 export const suite = <W>(
   name: string,
   provider: Layer.Layer<Git, unknown, W>,
-  { world, push, clone, folder, read, write, unsupported = [] }: GitWorld<W>
+  { world, push, clone, folder, read, write, make, unsupported = [] }: GitWorld<W>
 ): void => {
   const instance: Laws.Instance<Git, W | Scope.Scope> = (use) =>
     Effect.provide(use, Layer.fresh(provider), { local: true })
-  const ensure = (id: Repository) => Git.use((git) => git.ensureRepository(id))
+  const isThere = (id: Repository) => Git.use((git) => git.ensureRepository(id))
+  const ensure = (id: Repository) =>
+    make === undefined ? isThere(id) : Effect.andThen(make(id), isThere(id))
   const remove = (id: Repository) => Git.use((git) => git.removeRepository(id))
   const head = (id: Repository, branch = main) => Git.use((git) => git.head(id, branch))
   const branches = (id: Repository) => Git.use((git) => git.branches(id))
@@ -105,11 +109,17 @@ export const suite = <W>(
       }
     )
 
-    it.effect("removes a repository with all that was in it", () => {
+    const removes =
+      make === undefined ? "removes a repository with all in it" : "leaves what belongs to others"
+    it.effect(removes, () => {
       const id = idOf(4)
       return Effect.gen(function* () {
         const commit = yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
         const look = Effect.all([head(id), branches(id)])
+        if (make !== undefined) {
+          const theirs = [commit, [{ branch: main, commit }]]
+          return yield* Laws.converges({ instance, change: remove(id), look }, theirs)
+        }
         yield* Laws.converges({ instance, change: remove(id), look }, [null, []])
         yield* Laws.converges({ instance, change: ensure(id), look }, [null, []])
         const into = yield* folder
@@ -158,8 +168,30 @@ export const suite = <W>(
           yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
           yield* instance(Effect.timeoutOption(remove(id), cut))
           yield* instance(remove(id))
-          assert.isNull(yield* instance(head(id)))
+          if (make === undefined) assert.isNull(yield* instance(head(id)))
         }
+      })
+    })
+
+    const commits = "makes a commit of exactly these files, and none when nothing differs"
+    it.effect(unsupported.includes("commit") ? "says that it makes no commits" : commits, () => {
+      const id = idOf(11)
+      const commit = (files: Files) =>
+        Git.use((git) => git.commit(id, main, filesOf(files), "by the kit"))
+      return Effect.gen(function* () {
+        yield* instance(ensure(id))
+        if (unsupported.includes("commit")) {
+          return yield* Laws.isUnsupported(instance(commit(two)))
+        }
+        yield* instance(push(id, main, one))
+        const look = clone(id, main)
+        yield* Laws.converges({ instance, change: commit(two), look }, two)
+        const sha = yield* instance(head(id))
+        assert.strictEqual(yield* instance(commit(two)), sha, "the same content again")
+        assert.notStrictEqual(yield* instance(commit(one)), sha)
+        assert.deepEqual(yield* instance(look), one)
+        const nowhere = Git.use((git) => git.commit(idOf(12), main, filesOf(one), "by the kit"))
+        yield* Laws.isRejected(instance(nowhere))
       })
     })
 
@@ -174,6 +206,12 @@ export const suite = <W>(
     })
   })
 }
+
+const filesOf = (files: Files): ReadonlyArray<CommitFile> =>
+  Object.entries(files).map(([path, text]) => ({
+    path: FilePath.make(path),
+    content: new TextEncoder().encode(text)
+  }))
 
 /** The first request of every clone. */
 const advertised = (repository: Repository) =>

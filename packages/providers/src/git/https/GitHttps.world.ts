@@ -27,6 +27,8 @@ export class Elsewhere extends Context.Service<
   {
     /** Bare repositories are `owner/name.git` below. */
     readonly root: string
+    /** What the provider keeps, over all its instances. */
+    readonly directory: string
     readonly port: number
     readonly authorities: string
     /** Answers before git does; for redirects, refusals and servers that hang. */
@@ -71,12 +73,17 @@ export const elsewhere = Layer.effect(
       [host, () => ["127.0.0.1"]],
       ["other.example.test", () => ["127.0.0.1"]]
     ])
-    return { root, port, authorities, detour, asked, names, intruders }
+    const directory = yield* folder
+    return { root, directory, port, authorities, detour, asked, names, intruders }
   })
 )
 
-/** The provider, allowed to dial 127.0.0.1 and no other address that isn't public. */
+/** The provider with the world that it reads from. */
 export const provider = (settings: Record<string, unknown> = {}) =>
+  Layer.provideMerge(providerThere(settings), elsewhere)
+
+/** The provider, allowed to dial 127.0.0.1 and no other address that isn't public. */
+export const providerThere = (settings: Record<string, unknown> = {}) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const world = yield* Elsewhere
@@ -93,13 +100,12 @@ export const provider = (settings: Record<string, unknown> = {}) =>
         settings
       )
     })
-  ).pipe(Layer.provideMerge(elsewhere))
+  )
 
 export const providerOn = (network: Network | undefined, settings: Record<string, unknown>) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const { authorities } = yield* Elsewhere
-      const directory = yield* folder
+      const { authorities, directory } = yield* Elsewhere
       const GitProvider = network === undefined ? GitHttps : onNetwork(network)
       return Layer.unwrap(Effect.map(GitProvider.config, GitProvider.make)).pipe(
         Layer.orDie,
@@ -107,7 +113,7 @@ export const providerOn = (network: Network | undefined, settings: Record<string
           ConfigProvider.layer(
             ConfigProvider.fromUnknown({
               path: process.env.PATH,
-              authorities: authorities,
+              authorities,
               ...settings
             })
           )
