@@ -3,12 +3,8 @@ import type { LogPage, LogQuery } from "@deploy-mcp/domain/commands/Services"
 import type { LogLineView } from "@deploy-mcp/domain/commands/Views"
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import {
-  finder,
-  type LogLine,
-  type LogSearch,
-  readableText
-} from "@deploy-mcp/domain/model/LogLine"
+import { type LogReading, pageOf } from "@deploy-mcp/domain/Logs"
+import { type LogLine, type LogSearch, readableText } from "@deploy-mcp/domain/model/LogLine"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import { DeploymentLog } from "../DeploymentLog.ts"
@@ -62,13 +58,17 @@ export class ServiceLogs extends Context.Service<
             Effect.mapError((error) => new CommandError({ failure: failureOf(error.reason) }))
           )
 
-      const build = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
+      const build = Effect.fnUntraced(function* (
+        service: ServiceRow,
+        number: number | undefined,
+        reading: Omit<LogReading, "log">
+      ) {
         const deployment =
           number === undefined
             ? yield* deployments.newest(service.stageId)
             : yield* deployments.byNumber(service.ownerId, service.stageId, number)
-        if (Option.isSome(deployment)) return yield* log.read(deployment.value.id)
-        if (number === undefined) return []
+        if (Option.isSome(deployment)) return yield* log.read(deployment.value.id, reading)
+        if (number === undefined) return pageOf([], reading)
         return yield* refuse("not_found", `deployment: there is no ${service.name}#${number}.`, {
           next: `Call list_deployments with name ${service.name}.`
         })
@@ -76,24 +76,17 @@ export class ServiceLogs extends Context.Service<
 
       return {
         page: Effect.fnUntraced(function* (service, query) {
-          const after = query.after ?? null
+          const { after = null, tail } = query
           const search = searchOf(query)
-          const all =
-            query.source === "runtime"
-              ? yield* runtime(service, after, query.tail, search)
-              : (yield* build(service, query.deployment)).filter(finder(search))
-          const fresh = after === null ? all : all.filter((line) => line.seq > after)
-          const lines = after === null ? fresh.slice(-query.tail) : fresh.slice(0, query.tail)
-          return {
-            lines,
-            last: lines.at(-1)?.seq ?? after,
-            truncated: lines.length < fresh.length
-          }
+          const reading = { after, tail, ...search }
+          return query.source === "runtime"
+            ? pageOf(yield* runtime(service, after, tail, search), reading)
+            : yield* build(service, query.deployment, reading)
         }),
         newestBuild: (service, lines) =>
-          build(service, undefined).pipe(
-            Effect.orElseSucceed(() => []),
-            Effect.map((all) => newest(all, lines))
+          build(service, undefined, { after: null, tail: lines }).pipe(
+            Effect.orElseSucceed(() => ({ lines: [] })),
+            Effect.map((page) => newest(page.lines, lines))
           ),
         newestRuntime: (service, lines) =>
           lines === 0

@@ -1,4 +1,5 @@
 /** What every composition shares: stores, engine, workflows and commands over some providers. */
+import type { Logs } from "@deploy-mcp/domain/Logs"
 import type { Vault } from "@deploy-mcp/domain/Vault"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Layer } from "effect"
@@ -73,7 +74,7 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
 
 /** `steps` and `runner` may be replaced by a test that wants to be between them, or several. */
 export const core = <Extra, E, R>(
-  world: Layer.Layer<Extra | Platform | SqlClient | Gits | Builds | Deploys | Vault, E, R>,
+  world: Layer.Layer<Extra | Platform | SqlClient | Gits | Builds | Deploys | Logs | Vault, E, R>,
   steps: typeof DeploySteps.layer = DeploySteps.layer,
   runner: typeof aloneRunner = aloneRunner
 ) =>

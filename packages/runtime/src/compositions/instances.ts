@@ -4,6 +4,7 @@ import { Deploy } from "@deploy-mcp/domain/Deploy"
 import { Dns } from "@deploy-mcp/domain/Dns"
 import { Git } from "@deploy-mcp/domain/Git"
 import { Ingress } from "@deploy-mcp/domain/Ingress"
+import { Logs } from "@deploy-mcp/domain/Logs"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import * as catalog from "@deploy-mcp/providers/catalog"
 import { Context, Effect, Layer } from "effect"
@@ -22,6 +23,7 @@ const select = Effect.fnUntraced(function* (home: string, settingsFile: string |
     deploy: choose(tables, "deploy", Deploy, catalog.deploy),
     ingress: choose(tables, "ingress", Ingress, catalog.ingress),
     dns: choose(tables, "dns", Dns, catalog.dns),
+    logs: choose(tables, "logs", Logs, catalog.logs),
     vault: choose(tables, "vault", Vault, catalog.vault)
   })
   yield* checkLinks(tables, "deploy", "build", choices.deploy, choices.build)
@@ -42,13 +44,14 @@ export const checkUse = Layer.unwrap(
 )
 
 export const open = Layer.unwrap(
-  Effect.map(Selection, ({ git, build, deploy, ingress, dns, vault }) =>
+  Effect.map(Selection, ({ git, build, deploy, ingress, dns, logs, vault }) =>
     Layer.mergeAll(
       openInstances(Gits, Git, git),
       openInstances(Builds, Build, build),
       openInstances(Deploys, Deploy, deploy),
       openInstances(Ingresses, Ingress, ingress),
       openInstances(Dnses, Dns, dns),
+      openDefault(Logs, logs),
       openDefault(Vault, vault)
     )
   )

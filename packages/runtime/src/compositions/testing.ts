@@ -1,10 +1,11 @@
 /** The same rows, engine, workflows and commands over providers that live in memory. */
 import { join } from "node:path"
 import { Git } from "@deploy-mcp/domain/Git"
-import { Host } from "@deploy-mcp/domain/Provider"
+import { type Any, Host } from "@deploy-mcp/domain/Provider"
 import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
 import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
+import { LogsEmbedded } from "@deploy-mcp/providers/logs/embedded/LogsEmbedded"
 import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
 import { Context, Effect, Layer, Redacted } from "effect"
 import * as Instances from "../Instances.ts"
@@ -53,20 +54,23 @@ export const testing = (
     startTimeout: 60_000,
     trashRetention
   })
-  const host = Layer.succeed(Host, {
-    directory: home,
-    artifacts: join(home, "artifacts"),
-    node: { bin: "", version: "" }
-  })
-  const vault = Layer.unwrap(Effect.map(VaultLocal.config, VaultLocal.make)).pipe(
-    Layer.provide(host)
-  )
+  const provide = <Service>(provider: Any<Service>, directory: string) =>
+    provider.layer.pipe(
+      Layer.provide(
+        Layer.succeed(Host, {
+          directory,
+          artifacts: join(home, "artifacts"),
+          node: { bin: "", version: "" }
+        })
+      )
+    )
   const world = Layer.mergeAll(
     platform,
     (publicGit === undefined ? Instances.singles : alsoPublic(publicGit)).pipe(
       Layer.provideMerge(doubles)
     ),
-    vault,
+    provide(LogsEmbedded, join(home, "logs")),
+    provide(VaultLocal, home),
     databaseUrl === undefined
       ? Sqlite.layer(join(home, "deploy-mcp.db"))
       : Layer.orDie(Postgres.layer(Redacted.make(databaseUrl)))

@@ -1,6 +1,6 @@
 /** The services whose providers are chosen by name, and the instances that are there without a file. */
 
-export const services = ["git", "build", "deploy", "ingress", "dns", "vault"] as const
+export const services = ["git", "build", "deploy", "ingress", "dns", "logs", "vault"] as const
 export type ServiceWord = (typeof services)[number]
 
 /** Settings that the platform itself reads in an instance's table; its provider never sees them. */
@@ -75,6 +75,14 @@ export const builtins: ReadonlyArray<Builtin> = [
     folder: ".",
     environment: { socket: "DEPLOY_MCP_EDGE_SOCKET" },
     fixed: { apps_port: "DEPLOY_MCP_APPS_PORT" }
+  },
+  {
+    service: "logs",
+    name: "local",
+    provider: "embedded",
+    folder: "logs",
+    environment: {},
+    fixed: {}
   },
   {
     service: "vault",

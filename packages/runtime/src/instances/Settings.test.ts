@@ -43,6 +43,7 @@ const builtin = [
   "build.local → process *",
   "deploy.local → process *",
   "ingress.local → embedded *",
+  "logs.local → embedded *",
   "vault.local → local *"
 ]
 
@@ -74,6 +75,7 @@ it.effect("a file adds instances, chooses defaults and the build of a deploy", (
       "deploy.local → process",
       "deploy.second → process *",
       "ingress.local → embedded *",
+      "logs.local → embedded *",
       "vault.local → local *"
     ])
     assert.deepStrictEqual(selection.deploy.instances[1]?.own, { build: "images" })
@@ -128,7 +130,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ["[deploy.x]\nprovider = docker", "deploy-mcp.toml line 2: invalid value."],
   [
     '[deplyo.x]\nprovider = "a"',
-    "deploy-mcp.toml: there is no service 'deplyo'; the services are git, build, deploy, ingress, dns, vault."
+    "deploy-mcp.toml: there is no service 'deplyo'; the services are git, build, deploy, ingress, dns, logs, vault."
   ],
   [
     '[deploy]\nprovider = "process"',
@@ -173,7 +175,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ],
   [
     '[default]\nbuilds = "local"',
-    "deploy-mcp.toml: [default] builds: there is no such service; the services are git, build, deploy, ingress, dns, vault."
+    "deploy-mcp.toml: [default] builds: there is no such service; the services are git, build, deploy, ingress, dns, logs, vault."
   ],
   [
     '[deploy.local]\nbuild = "images"',

@@ -23,11 +23,11 @@ const AdminUrl = Schema.Redacted(Schema.String).check(
 
 const config = Config.all({
   /** A role with CREATEDB and CREATEROLE, and a database that it owns. */
-  url: Config.schema(AdminUrl, "DATABASE_POSTGRES_URL"),
+  url: Config.schema(AdminUrl, "url"),
   /** Where services reach the server, if not where we do: `host` or `host:port`. */
-  address: Config.option(Config.String("DATABASE_POSTGRES_ADDRESS")),
+  address: Config.option(Config.String("address")),
   /** How many connections each resource may have. */
-  connections: Config.Int("DATABASE_POSTGRES_CONNECTIONS").pipe(Config.withDefault(20))
+  connections: Config.Int("connections").pipe(Config.withDefault(20))
 })
 
 const layer = (settings: Config.Success<typeof config>) =>

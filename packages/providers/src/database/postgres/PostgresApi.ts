@@ -198,8 +198,8 @@ const asDatabaseError = <A, R>(effect: Effect.Effect<A, SqlError, R>) =>
   })
 
 const details: Readonly<Record<string, string>> = {
-  AuthenticationError: "Postgres refuses the role or the password of DATABASE_POSTGRES_URL.",
+  AuthenticationError: "Postgres refuses the role or the password in the setting url.",
   AuthorizationError:
-    "The role of DATABASE_POSTGRES_URL needs CREATEDB, CREATEROLE and a database that it owns.",
-  ConnectionError: "The server of DATABASE_POSTGRES_URL does not answer."
+    "The role in the setting url needs CREATEDB, CREATEROLE and a database that it owns.",
+  ConnectionError: "The Postgres server in the setting url does not answer."
 }

@@ -9,7 +9,7 @@ import * as LogFile from "./LogFile.ts"
 
 const config = Config.all({
   /** How large a log may become, in bytes. */
-  maxBytes: Config.Int("LOGS_EMBEDDED_MAX_BYTES").pipe(Config.withDefault(2 * 1024 * 1024))
+  maxBytes: Config.Int("max_bytes").pipe(Config.withDefault(2 * 1024 * 1024))
 })
 
 /** So many ends of files are remembered at most. */
