@@ -36,14 +36,11 @@ export const makeApps = (options: AppsOptions): Listening => {
   return {
     onRequest: (request, response) => {
       const head = readHead(request, false)
-      const found = find(head, false)
-      if ("status" in found) return sendPage(request, response, found)
-      admit(found, holdMs, {
+      admit(() => find(head, false), holdMs, {
         client: response,
         refuse: (page) => sendPage(request, response, page),
         files: (files) => files.serve(request, response),
-        upstream: (release, upstream, unreachable) => {
-          const { name } = found.spec
+        upstream: (release, upstream, name, unreachable) => {
           const exchange = { request, response, head, name, idle, connectMs, unreachable }
           forward(release, upstream, exchange)
         }
@@ -53,14 +50,11 @@ export const makeApps = (options: AppsOptions): Listening => {
       // Without a listener, a client that resets the connection would be a fault of the edge.
       socket.on("error", () => socket.destroy())
       const head = readHead(request, true)
-      const found = find(head, true)
-      if ("status" in found) return sendPageOnSocket(request, socket, found)
-      admit(found, holdMs, {
+      admit(() => find(head, true), holdMs, {
         client: socket,
         refuse: (page) => sendPageOnSocket(request, socket, page),
         files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),
-        upstream: (release, upstream, unreachable) => {
-          const { name } = found.spec
+        upstream: (release, upstream, name, unreachable) => {
           const exchange = { request, socket, early, head, name, idleMs, connectMs, unreachable }
           tunnel(release, upstream, exchange)
         }

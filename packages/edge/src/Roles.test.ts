@@ -130,6 +130,18 @@ describe("the roles of controls", () => {
     assert.deepEqual(await readdir(join(home, "edge/ingress/stages")), [])
   })
 
+  it("answer who waits for a stage from where it is led meanwhile", async () => {
+    const { control, get, ingress } = await setUp()
+    const { nodeKey } = await ingress.hello(1)
+    const silent = await processRelease(nodeKey, 1, { BROKEN: "silent" })
+    await control.snapshot(stageOf(1, [silent], 1))
+    const waiting = get("/")
+    // By the time this is answered, the one above waits.
+    await get("/", { host: "nobody.localhost" })
+    await ingress.snapshot(stageOf(2, [await siteRelease(2, "routed")], 2))
+    assert.strictEqual((await waiting).text, "routed")
+  })
+
   it("keep the log of a stage that goes back to where it runs", async () => {
     const { control, edge, get, harness, ingress } = await setUp()
     const { nodeKey } = await control.hello(1)

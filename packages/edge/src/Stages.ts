@@ -36,9 +36,10 @@ export const makeStages = (table: Hostnames, options: StagesOptions): Stages => 
       const held = stages.get(spec.stage)
       if (held !== undefined) takeOff(held)
       const stage = held ?? makeStage(spec, options)
-      if (held !== undefined) held.put(spec)
       stages.set(spec.stage, stage)
       for (const label of labels(spec)) table.set(label, stage)
+      // Last: whoever waits looks again where the hostname leads.
+      held?.put(spec)
     },
     remove: ({ generation, stage: id }) => {
       const stage = stages.get(id)

@@ -15,11 +15,20 @@ export interface Visitor {
   readonly client: ServerResponse | Duplex
   readonly refuse: (page: Page) => void
   readonly files: (files: StaticFiles) => void
-  /** `unreachable` is to be called when no connection came about and nothing was sent. */
-  readonly upstream: (release: Release, upstream: Upstream, unreachable: () => void) => void
+  /**
+   * `name` is the service's. `unreachable` is to be called when no connection came about and nothing
+   * was sent.
+   */
+  readonly upstream: (
+    release: Release,
+    upstream: Upstream,
+    name: string,
+    unreachable: () => void
+  ) => void
 }
 
-export const admit = (stage: Stage, holdMs: number, visitor: Visitor): void => {
+/** `find` is asked again after each wait: the hostname may lead to another stage by then. */
+export const admit = (find: () => Stage | Page, holdMs: number, visitor: Visitor): void => {
   // The clock begins to run when it is first asked: most requests never wait.
   let end: number | null = null
   const left = (): number => {
@@ -27,11 +36,17 @@ export const admit = (stage: Stage, holdMs: number, visitor: Visitor): void => {
     return end - performance.now()
   }
   const enter = (): void => {
+    const stage = find()
+    if ("status" in stage) {
+      visitor.refuse(stage)
+      return
+    }
     const { spec, target } = stage
     if (target === null) visitor.refuse(notLive(spec.name))
     else if (target.files !== null) visitor.files(target.files)
-    else if (target.upstream !== null) visitor.upstream(target, target.upstream, again)
-    else if (target.observed.state === "failed") {
+    else if (target.upstream !== null) {
+      visitor.upstream(target, target.upstream, spec.name, () => again(stage))
+    } else if (target.observed.state === "failed") {
       visitor.refuse(failed(spec.name, target.observed.failure?.code ?? null))
     } else {
       const ms = left()
@@ -40,7 +55,7 @@ export const admit = (stage: Stage, holdMs: number, visitor: Visitor): void => {
     }
   }
   /** The process refused although it was healthy a moment ago: it is going, or coming back. */
-  const again = (): void => {
+  const again = (stage: Stage): void => {
     const ms = left()
     if (ms > 0) wait(stage, Math.min(100, ms), visitor.client, enter)
     else visitor.refuse(failed(stage.spec.name, null))
