@@ -6,6 +6,7 @@ import { assert, describe, it } from "vitest"
 import { root } from "../e2e/Platform.ts"
 import { blocksOf, linksOf, spansOf } from "../examples/Markdown.ts"
 import { helpBelow } from "./CliPage.ts"
+import { providers } from "./SettingsPage.ts"
 
 const isOurs = (path: string) => !/(^|\/)(node_modules|dist|\..*|test\/samples)(\/|$)/u.test(path)
 const read = (path: string) => readFileSync(join(root, path), "utf8")
@@ -40,8 +41,13 @@ describe("a page names only what is there", () => {
   it("settings", () => {
     const names = (text: string) => text.match(/\bDEPLOY_MCP_[A-Z_]*[A-Z]\b/gu) ?? []
     const known = new Set(sources.flatMap((path) => names(read(path))))
+    const ofInstances = providers.flatMap(({ service, settings }) =>
+      settings.map(({ name }) => new RegExp(`^DEPLOY_MCP_${service}_[A-Z0-9_]+_${name}$`, "iu"))
+    )
+    const isKnown = (name: string) =>
+      known.has(name) || ofInstances.some((pattern) => pattern.test(name))
     assert.deepStrictEqual(
-      pages.flatMap((path) => names(read(path)).filter((name) => !known.has(name))),
+      pages.flatMap((path) => names(read(path)).filter((name) => !isKnown(name))),
       []
     )
   })

@@ -19,9 +19,9 @@ import { Config, Deferred, Effect, Queue, Schedule, Stream } from "effect"
 import * as EdgeConnection from "./EdgeConnection.ts"
 
 export const config = Config.all({
-  /** The edge's socket. Relative to the home, because a socket's path may have 107 bytes at most. */
+  /** The edge's socket, relative to the home because a socket's path may have 107 bytes at most. */
   socket: Config.String("socket").pipe(Config.withDefault("run/edge.sock")),
-  /** Where the edge should listen for visitors, on 127.0.0.1. */
+  /** Where the edge listens for visitors, on 127.0.0.1; a running one moves there. */
   appsPort: Config.Port("apps_port").pipe(Config.withDefault(8080))
 })
 

@@ -22,9 +22,9 @@ const AdminUrl = Schema.Redacted(Schema.String).check(
 )
 
 const config = Config.all({
-  /** A role with CREATEDB and CREATEROLE, and a database that it owns. */
+  /** The operator's role, with CREATEDB and CREATEROLE, and a database that it owns; never shown. */
   url: Config.schema(AdminUrl, "url"),
-  /** Where services reach the server, if not where we do: `host` or `host:port`. */
+  /** Where services reach the server, if not where we do: `host` or `host:port`, e.g. `10.0.0.5:5432`. */
   address: Config.option(Config.String("address")),
   /** How many connections each resource may have. */
   connections: Config.Int("connections").pipe(Config.withDefault(20))

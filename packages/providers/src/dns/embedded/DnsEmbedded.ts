@@ -10,9 +10,9 @@ import { reply } from "./Reply.ts"
 import * as Zones from "./Zones.ts"
 
 const config = Config.all({
-  /** Where name servers are asked: an address of this machine. */
+  /** The address of this machine on which it listens. */
   address: Config.String("address").pipe(Config.withDefault("127.0.0.1")),
-  /** The internet asks on 53. */
+  /** For UDP and TCP alike; the internet asks on 53. */
   port: Config.Port("port").pipe(Config.withDefault(8053))
 })
 

@@ -8,8 +8,9 @@ import * as Api from "./PowerDnsApi.ts"
 const config = Config.all({
   /** Where the server's API listens, e.g. `http://127.0.0.1:8081`. */
   url: Config.URL("url"),
+  /** The `api-key` of `pdns.conf`; never shown. */
   apiKey: Config.Redacted("api_key"),
-  /** PowerDNS calls each of its own `localhost`; behind its proxy there are others. */
+  /** The server's id: each is its own `localhost`, only a proxy of several has others. */
   server: Config.String("server").pipe(Config.withDefault("localhost"))
 })
 

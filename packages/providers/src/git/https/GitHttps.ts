@@ -17,6 +17,7 @@ const config = Config.all({
   timeLimit: Config.Duration("time_limit").pipe(Config.withDefault(Duration.minutes(5))),
   /** Bytes of all files of a commit that is checked out. */
   maxSourceBytes: Config.Int("max_source_bytes").pipe(Config.withDefault(500 * 1024 * 1024)),
+  /** Files of a commit that is checked out. */
   maxSourceFiles: Config.Int("max_source_files").pipe(Config.withDefault(100_000)),
   /** Bytes that are kept of all repositories together, so that the next fetch is short. */
   maxCacheBytes: Config.Int("max_cache_bytes").pipe(Config.withDefault(2 * 1024 * 1024 * 1024)),

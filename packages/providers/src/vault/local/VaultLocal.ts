@@ -22,7 +22,7 @@ import { Vault, VaultError } from "@deploy-mcp/domain/Vault"
 import { Config, Effect, Layer, Option, Redacted } from "effect"
 
 const config = Config.all({
-  /** 32 random bytes in base64, e.g. from `openssl rand -base64 32`. */
+  /** 32 random bytes in base64, e.g. from `openssl rand -base64 32`; else made once and kept in `vault.key`. */
   key: Config.option(Config.Redacted("key"))
 })
 
