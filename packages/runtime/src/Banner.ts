@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { FirstOwner } from "./commands/FirstOwner.ts"
 import { isolationLines } from "./commands/Isolation.ts"
 import { EdgeProcess } from "./EdgeProcess.ts"
+import { edgeInstance } from "./instances/Builtin.ts"
 import { controlUrl, type Platform } from "./Platform.ts"
 import { Publisher } from "./Publisher.ts"
 
@@ -17,7 +18,7 @@ export const banner = Effect.fnUntraced(function* (
   started: number
 ) {
   const { adopted } = yield* EdgeProcess
-  const node = yield* Effect.flatMap(Publisher, (publisher) => publisher.awaitNode)
+  const node = yield* Effect.flatMap(Publisher, (publisher) => publisher.awaitNode(edgeInstance))
   const url = controlUrl(platform)
   const keyFile = join(platform.home, "owner-key")
   const key = owner.keyFile === null ? null : readFileSync(owner.keyFile, "utf8").trim()

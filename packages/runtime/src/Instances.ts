@@ -6,7 +6,7 @@ import { Build } from "@deploy-mcp/domain/Build"
 import { Deploy } from "@deploy-mcp/domain/Deploy"
 import type { Dns } from "@deploy-mcp/domain/Dns"
 import { Git } from "@deploy-mcp/domain/Git"
-import type { Ingress } from "@deploy-mcp/domain/Ingress"
+import { Ingress } from "@deploy-mcp/domain/Ingress"
 import { Context, Effect, Layer } from "effect"
 
 export interface Instances<Shape> {
@@ -70,5 +70,6 @@ export const single = <Registry, Provided, Shape>(
 export const singles = Layer.mergeAll(
   single(Gits, Git, "internal"),
   single(Builds, Build, "local"),
-  single(Deploys, Deploy, "local")
+  single(Deploys, Deploy, "local"),
+  single(Ingresses, Ingress, "local")
 )

@@ -1,5 +1,6 @@
 /** What a node is to run for a release: its artifact, its settings and its sealed variables. */
-import type { Workload } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
+import type { StaticWorkload, Workload } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { ReleaseRow } from "./store/ReleaseStore.ts"
 
 /** `variables` are sealed to the node's key; `startTimeout` is in milliseconds. */
@@ -9,10 +10,7 @@ export const workloadOf = (
   startTimeout: number
 ): Workload => {
   const { directory, runtime } = artifact
-  if (runtime.kind === "static") {
-    const root = runtime.publish === "." ? directory : `${directory}/${runtime.publish}`
-    return { kind: "static", root, ...(runtime.spa === undefined ? {} : { spa: runtime.spa }) }
-  }
+  if (runtime.kind === "static") return filesOf(directory, runtime)
   const run = {
     variables,
     port: settings.port ?? null,
@@ -26,3 +24,16 @@ export const workloadOf = (
     ? { kind: "process", directory, start: runtime.start, path: runtime.path, ...run }
     : { kind: "image", image: runtime.image, start: runtime.start ?? null, ...run }
 }
+
+/** What an ingress is to serve for a release without a program; null: it has one. */
+export const staticOf = ({ artifact }: Pick<ReleaseRow, "artifact">): StaticWorkload | null =>
+  artifact.runtime.kind === "static" ? filesOf(artifact.directory, artifact.runtime) : null
+
+const filesOf = (
+  directory: string,
+  { publish, spa }: Extract<Artifact["runtime"], { kind: "static" }>
+): StaticWorkload => ({
+  kind: "static",
+  root: publish === "." ? directory : `${directory}/${publish}`,
+  ...(spa === undefined ? {} : { spa })
+})

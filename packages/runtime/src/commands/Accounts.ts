@@ -10,6 +10,7 @@ import {
 } from "@deploy-mcp/domain/model/Principal"
 import { compare } from "@node-rs/bcrypt"
 import { Clock, Effect, Layer, Option, Redacted } from "effect"
+import { Deploys } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
@@ -29,6 +30,7 @@ const make = Effect.gen(function* () {
   const store = yield* AccountStore
   const services = yield* ServiceStore
   const publisher = yield* Publisher
+  const deploys = yield* Deploys
   const platform = yield* Platform
   const mint = yield* mintKey
 
@@ -131,7 +133,7 @@ const make = Effect.gen(function* () {
       const principal = yield* Principal
       const key = yield* store.keyById(principal.owner, principal.key)
       const projects = yield* store.projects(principal.owner)
-      const node = yield* publisher.node
+      const node = yield* publisher.node(deploys.default)
       return {
         owner: principal.ownerName,
         key: keyView(key),

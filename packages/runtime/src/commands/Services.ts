@@ -178,7 +178,7 @@ const make = Effect.gen(function* () {
       if (input.includeEnv) yield* requireScope("variables:read")
       const row = yield* lookup.service(input)
       const service = yield* present.service(row)
-      const node = yield* publisher.node
+      const node = yield* publisher.node(row.deployInstance)
       const variables = yield* services.variables(row.stageId)
       const env = yield* Effect.forEach(variables, (variable) =>
         Effect.gen(function* () {

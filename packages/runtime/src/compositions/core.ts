@@ -18,7 +18,7 @@ import { Sources } from "../commands/Sources.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
 import * as Ids from "../Ids.ts"
-import type { Builds, Deploys, Gits } from "../Instances.ts"
+import type { Builds, Deploys, Gits, Ingresses } from "../Instances.ts"
 import type { Platform } from "../Platform.ts"
 import * as Publisher from "../Publisher.ts"
 import { AccountStore } from "../store/AccountStore.ts"
@@ -74,7 +74,11 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
 
 /** `steps` and `runner` may be replaced by a test that wants to be between them, or several. */
 export const core = <Extra, E, R>(
-  world: Layer.Layer<Extra | Platform | SqlClient | Gits | Builds | Deploys | Logs | Vault, E, R>,
+  world: Layer.Layer<
+    Extra | Platform | SqlClient | Gits | Builds | Deploys | Ingresses | Logs | Vault,
+    E,
+    R
+  >,
   steps: typeof DeploySteps.layer = DeploySteps.layer,
   runner: typeof aloneRunner = aloneRunner
 ) =>

@@ -5,6 +5,7 @@ import { type Any, Host } from "@deploy-mcp/domain/Provider"
 import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
 import * as DeployMemory from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import * as GitMemory from "@deploy-mcp/providers/git/memory/GitMemory"
+import * as IngressMemory from "@deploy-mcp/providers/ingress/memory/IngressMemory"
 import { LogsEmbedded } from "@deploy-mcp/providers/logs/embedded/LogsEmbedded"
 import { VaultLocal } from "@deploy-mcp/providers/vault/local/VaultLocal"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -30,7 +31,12 @@ export interface TestingOptions {
 }
 
 export const doublesIn = (home: string) =>
-  Layer.mergeAll(GitMemory.layer, BuildMemory.layer(join(home, "artifacts")), DeployMemory.layer)
+  Layer.mergeAll(
+    GitMemory.layer,
+    BuildMemory.layer(join(home, "artifacts")),
+    DeployMemory.layer,
+    IngressMemory.layer
+  )
 
 /** `home` is a folder that the test removes. */
 export const testing = (

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { edgeInstance } from "../instances/Builtin.ts"
 import { Publisher } from "../Publisher.ts"
 
 export const layer = HttpRouter.use((router) =>
@@ -11,7 +12,7 @@ export const layer = HttpRouter.use((router) =>
     yield* router.add(
       "GET",
       "/readyz",
-      Effect.map(publisher.node, (node) =>
+      Effect.map(publisher.node(edgeInstance), (node) =>
         node === null || node.problem !== null
           ? HttpServerResponse.text(`${node?.problem ?? "the edge is not connected yet"}\n`, {
               status: 503

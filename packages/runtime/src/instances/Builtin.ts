@@ -9,6 +9,9 @@ export const platformSettings: Partial<Record<ServiceWord, ReadonlyArray<string>
   deploy: ["build"]
 }
 
+/** The deploy instance that is the edge of this machine. */
+export const edgeInstance = "local"
+
 export interface Builtin {
   readonly service: ServiceWord
   readonly name: string
@@ -62,7 +65,7 @@ export const builtins: ReadonlyArray<Builtin> = [
   },
   {
     service: "deploy",
-    name: "local",
+    name: edgeInstance,
     provider: "process",
     folder: ".",
     environment: { socket: "DEPLOY_MCP_EDGE_SOCKET" },

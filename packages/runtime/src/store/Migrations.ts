@@ -9,6 +9,7 @@ import undo from "./migrations/0005_undo.ts"
 import instances from "./migrations/0006_instances.ts"
 import ownerScopes from "./migrations/0007_owner_scopes.ts"
 import foreignRepositories from "./migrations/0008_foreign_repositories.ts"
+import endpoints from "./migrations/0009_endpoints.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -21,7 +22,8 @@ export const run = Migrator.make({})({
     "0005_undo": undo,
     "0006_instances": instances,
     "0007_owner_scopes": ownerScopes,
-    "0008_foreign_repositories": foreignRepositories
+    "0008_foreign_repositories": foreignRepositories,
+    "0009_endpoints": endpoints
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -14,6 +14,7 @@ import {
 } from "@deploy-mcp/domain/model/Ids"
 import { CommitSha } from "@deploy-mcp/domain/model/Names"
 import { ServiceSettings } from "@deploy-mcp/domain/model/Service"
+import { EndpointWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { DeploymentRow } from "./DeploymentStore.ts"
@@ -26,7 +27,9 @@ export const ReleaseRow = Schema.Struct({
   artifact: Schema.fromJsonString(Artifact),
   settings: Schema.fromJsonString(ServiceSettings),
   variables: Schema.fromJsonString(Schema.Array(VariableId)),
-  state: Schema.Literals(["candidate", "live", "retired", "discarded", "collected"])
+  state: Schema.Literals(["candidate", "live", "retired", "discarded", "collected"]),
+  /** Where it was last reached, for an ingress; null: its node leads visitors to it. */
+  endpoint: Schema.NullOr(Schema.fromJsonString(EndpointWorkload))
 })
 export type ReleaseRow = typeof ReleaseRow.Type
 
@@ -143,6 +146,24 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                 yield* Rows.write(sql`UPDATE stages SET live_release_id = ${release}, generation = generation + 1
                   WHERE id = ${stage}`)
                 return true
+              })
+            )
+            .pipe(Effect.orDie)
+        }),
+
+        /** Where a release is reached now; true when visitors are led there and so must follow. */
+        reach: Effect.fnUntraced(function* (release: ReleaseId, endpoint: EndpointWorkload) {
+          const now = JSON.stringify(endpoint)
+          return yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const moved = yield* Rows.touched(sql`UPDATE releases SET endpoint = ${now}
+                  WHERE id = ${release} AND (endpoint IS NULL OR endpoint <> ${now}) RETURNING id`)
+                return (
+                  moved &&
+                  (yield* Rows.touched(sql`UPDATE stages SET generation = generation + 1
+                    WHERE live_release_id = ${release} RETURNING id`))
+                )
               })
             )
             .pipe(Effect.orDie)

@@ -1,0 +1,158 @@
+/**
+ * Tells one node what rows want of the stages that it owns, and keeps what it observes. Where the node
+ * leaves hostnames to an ingress, the route moves first: what it led to is still there meanwhile.
+ */
+import type { Deploy } from "@deploy-mcp/domain/Deploy"
+import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
+import type {
+  EdgeHello,
+  ReleaseObserved,
+  RouteObserved
+} from "@deploy-mcp/domain/node/NodeProtocol"
+import { Effect, Schedule, Semaphore, Stream } from "effect"
+import { Platform } from "../Platform.ts"
+import { type ReleaseRow, ReleaseStore } from "../store/ReleaseStore.ts"
+import { workloadOf } from "../Workload.ts"
+import type { Observed } from "./Observed.ts"
+import type { RoutePublisher } from "./RoutePublisher.ts"
+import { sealedVariables } from "./SealedVariables.ts"
+import { stageSpec, type WantedStage, wantedStages } from "./WantedStage.ts"
+
+export interface NodePublisher {
+  /** True once the node has accepted the stage as rows have it now. */
+  readonly publish: (stage: StageId) => Effect.Effect<boolean>
+  /** Tells the node everything, if it is there. */
+  readonly catchUp: Effect.Effect<void>
+  /** Null while it is away. */
+  readonly hello: () => EdgeHello | null
+  readonly release: (release: ReleaseId) => ReleaseObserved | undefined
+  /** The newest generation that visitors are led by; undefined: unknown. */
+  readonly generation: (stage: StageId) => number | undefined
+}
+
+export interface NodeOptions {
+  /** Its deploy instance. */
+  readonly name: string
+  readonly deploy: Deploy["Service"]
+  /** Leads hostnames to it; null: it does that itself. */
+  readonly routes: RoutePublisher | null
+  readonly observed: Observed
+}
+
+/** Between two tries to tell a node everything while its ingress is away. */
+const retry = Schedule.spaced("500 millis")
+
+export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptions) {
+  const { name, deploy, routes, observed } = options
+  const platform = yield* Platform
+  const store = yield* ReleaseStore
+  const read = yield* wantedStages
+  const variables = yield* sealedVariables
+  const scope = yield* Effect.scope
+
+  let node: EdgeHello | null = null
+  const seenReleases = new Map<string, ReleaseObserved>()
+  const seenRoutes = new Map<string, RouteObserved>()
+  const sending = yield* Semaphore.make(1)
+
+  /** A node that leads no hostnames has nothing to do with files. */
+  const isIts = ({ artifact }: ReleaseRow) => routes === null || artifact.runtime.kind !== "static"
+
+  const specOf = Effect.fnUntraced(function* (wanted: WantedStage, nodeKey: string) {
+    const releases = yield* Effect.forEach(wanted.releases.filter(isIts), (row) =>
+      Effect.map(variables.sealed(row, nodeKey), (sealed) => ({
+        release: row.id,
+        workload: workloadOf(row, sealed, platform.startTimeout)
+      }))
+    )
+    const none = wanted.row.trashedAt !== null || (routes !== null && releases.length === 0)
+    return none ? null : stageSpec(wanted, releases)
+  })
+
+  const led = (wanted: WantedStage) =>
+    routes === null ? Effect.succeed(true) : routes.lead(wanted)
+
+  const publish = (stage: StageId) =>
+    Effect.gen(function* () {
+      const wanted = yield* read(stage)
+      if (!(yield* led(wanted)) || node === null) return false
+      const spec = yield* specOf(wanted, node.nodeKey)
+      yield* spec === null ? deploy.remove(stage, wanted.row.generation) : deploy.ensure(spec)
+      return true
+    }).pipe(
+      sending.withPermit,
+      Effect.catchTag("DeployError", (error) =>
+        Effect.as(Effect.logDebug("not published yet", error.reason), false)
+      )
+    )
+
+  /** True: the node knows everything, or is another one by now. */
+  const snapshot = (hello: EdgeHello) =>
+    Effect.gen(function* () {
+      if (node !== hello) return true
+      const stages = (yield* store.stages).filter((row) => row.deployInstance === name)
+      const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
+      const isLed = yield* Effect.forEach(wanted, led, { concurrency: "unbounded" })
+      if (isLed.includes(false)) return false
+      const specs = yield* Effect.forEach(wanted, (one) => specOf(one, hello.nodeKey))
+      yield* deploy.snapshot(specs.filter((spec) => spec !== null))
+      return true
+    }).pipe(
+      sending.withPermit,
+      Effect.catchTag("DeployError", (error) =>
+        Effect.as(Effect.logDebug("no snapshot yet", error.reason), true)
+      )
+    )
+
+  const catchUp = Effect.suspend(() =>
+    node === null
+      ? Effect.void
+      : snapshot(node).pipe(
+          Effect.repeat({ schedule: retry, until: (done) => done }),
+          Effect.forkIn(scope),
+          Effect.asVoid
+        )
+  )
+
+  /** A new connection: forget what was seen, the node tells it afresh. */
+  const greet = (hello: EdgeHello) => {
+    if (node?.nodeKey !== hello.nodeKey) variables.forgetAll()
+    node = hello
+    seenReleases.clear()
+    seenRoutes.clear()
+    return catchUp
+  }
+
+  const noteRelease = Effect.fnUntraced(function* (seen: ReleaseObserved) {
+    // The row is first: whoever sees a healthy release can lead visitors to it.
+    if (routes !== null && seen.state === "healthy" && seen.endpoint !== undefined) {
+      const moved = yield* store.reach(seen.release, seen.endpoint)
+      if (moved) yield* Effect.forkIn(publish(seen.stage), scope)
+    }
+    seenReleases.set(seen.release, seen)
+    if (seen.state === "stopped") variables.forget(seen.release)
+  })
+
+  const epoch = yield* store.openEpoch(name)
+  yield* deploy.attach(epoch).pipe(
+    Stream.runForEach((seen) =>
+      Effect.gen(function* () {
+        if (seen.type === "hello") yield* greet(seen)
+        else if (seen.type === "away") node = null
+        else if (seen.type === "route") seenRoutes.set(seen.stage, seen)
+        else yield* noteRelease(seen)
+        yield* observed.changed
+      })
+    ),
+    Effect.forkScoped
+  )
+
+  return {
+    publish,
+    catchUp,
+    hello: () => node,
+    release: (release) => seenReleases.get(release),
+    generation: (stage) =>
+      routes === null ? seenRoutes.get(stage)?.generation : routes.generation(stage)
+  } satisfies NodePublisher
+})
