@@ -3,6 +3,7 @@ import { BuildDocker } from "./build/docker/BuildDocker.ts"
 import { BuildProcess } from "./build/process/BuildProcess.ts"
 import { LocalCa } from "./certificates/local-ca/LocalCa.ts"
 import { DatabasePostgres } from "./database/postgres/DatabasePostgres.ts"
+import { DeployDocker } from "./deploy/docker/DeployDocker.ts"
 import { DeployProcess } from "./deploy/process/DeployProcess.ts"
 import { DnsEmbedded } from "./dns/embedded/DnsEmbedded.ts"
 import { PowerDns } from "./dns/powerdns/PowerDns.ts"
@@ -14,7 +15,7 @@ import { VaultLocal } from "./vault/local/VaultLocal.ts"
 
 export const git = [GitEmbedded, GitHttps] as const
 export const build = [BuildProcess, BuildDocker] as const
-export const deploy = [DeployProcess] as const
+export const deploy = [DeployProcess, DeployDocker] as const
 export const ingress = [IngressEmbedded] as const
 export const dns = [DnsEmbedded, PowerDns] as const
 export const vault = [VaultLocal] as const

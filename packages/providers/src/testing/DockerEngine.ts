@@ -1,7 +1,8 @@
 /**
  * A real Docker Engine for tests, from Debian's packages and without any registry. It lives in a
  * network and a mount namespace of its own, so that its bridges, rules and mounts are not this
- * machine's and end with it; a pair of links joins the two. Everything else is in one folder.
+ * machine's and end with it; a pair of links joins the two. What it stores is in memory there: other
+ * tests keep the disk busy, and an engine writes through to it. Socket and settings are in a folder.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { randomBytes, randomInt } from "node:crypto"
@@ -177,8 +178,8 @@ const settingsOf = (at: {
   readonly liveRestore: boolean
 }) =>
   JSON.stringify({
-    "data-root": join(at.directory, "data"),
-    "exec-root": join(at.directory, "exec"),
+    "data-root": "/run/engine",
+    "exec-root": "/run/engine-state",
     pidfile: join(at.directory, "docker.pid"),
     hosts: [`unix://${at.socket}`],
     "cgroup-parent": `/${at.name}`,

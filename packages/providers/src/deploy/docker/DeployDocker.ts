@@ -1,0 +1,165 @@
+/** Runs image releases in containers of the Docker Engine on this machine. An ingress leads there. */
+import { Deploy, DeployError, type Observation } from "@deploy-mcp/domain/Deploy"
+import { Unavailable } from "@deploy-mcp/domain/Fault"
+import type { StageId } from "@deploy-mcp/domain/model/Ids"
+import type { StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import { Host, make } from "@deploy-mcp/domain/Provider"
+import { Config, Deferred, Effect, Layer, Queue, Schedule, Stream } from "effect"
+import * as NodeState from "./NodeState.ts"
+import * as Session from "./Session.ts"
+import { stageLog } from "./StageLog.ts"
+
+const config = Config.all({
+  /** The engine's socket; the user needs to be root or in its group. */
+  socket: Config.String("DEPLOY_DOCKER_SOCKET").pipe(Config.withDefault("/var/run/docker.sock")),
+  /** In front of the names of containers and networks. */
+  prefix: Config.String("DEPLOY_DOCKER_PREFIX").pipe(Config.withDefault("deploy-mcp")),
+  /** Where the containers' ports are published: where the ingress reaches this machine. */
+  address: Config.String("DEPLOY_DOCKER_ADDRESS").pipe(Config.withDefault("127.0.0.1")),
+  /** Milliseconds that a replaced release goes on answering, so that nobody is cut off. */
+  drainMs: Config.Int("DEPLOY_DOCKER_DRAIN_MS").pipe(Config.withDefault(10_000)),
+  /** Seconds between SIGTERM and SIGKILL. */
+  graceSeconds: Config.Int("DEPLOY_DOCKER_GRACE_SECONDS").pipe(Config.withDefault(10)),
+  /** MiB of one file of a container's log; three are kept. */
+  logSize: Config.Int("DEPLOY_DOCKER_LOG_MIB").pipe(Config.withDefault(10)),
+  /** Containers that have ended and are kept for each stage, so that what they printed can be read. */
+  keep: Config.Int("DEPLOY_DOCKER_KEEP").pipe(Config.withDefault(4)),
+  /** Containers may write to their own files, which are lost when they are replaced. */
+  writable: Config.Boolean("DEPLOY_DOCKER_WRITABLE").pipe(Config.withDefault(false))
+})
+
+const reconnect = Schedule.spaced("250 millis")
+
+interface Connected {
+  readonly epoch: number
+  readonly session: Session.Session
+  readonly change: NodeState.NodeState["change"]
+  readonly lost: Deferred.Deferred<never, DeployError>
+}
+
+const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
+  Layer.effect(
+    Deploy,
+    Effect.gen(function* () {
+      const { directory } = yield* Host
+      let state: NodeState.NodeState | null = null
+      let connected: Connected | null = null
+
+      /** One connection from hello to its end. */
+      const converse = (epoch: number, out: Queue.Enqueue<Observation>) =>
+        Effect.gen(function* () {
+          state ??= yield* NodeState.open(directory)
+          const { attach, change, key } = state
+          yield* attach(epoch)
+          const session = yield* Session.open({ socket, settings, key, epoch, out })
+          const lost = yield* Deferred.make<never, DeployError>()
+          connected = { epoch, session, change, lost }
+          yield* session.listen.pipe(
+            Effect.ensuring(
+              Effect.suspend(() => {
+                connected = null
+                return Effect.andThen(
+                  Deferred.fail(lost, away),
+                  Queue.offer(out, { type: "away" as const })
+                )
+              })
+            )
+          )
+        }).pipe(
+          Effect.scoped,
+          Effect.catchTag("DockerError", ({ detail }) => Effect.logDebug("no engine:", detail)),
+          Effect.catchTag("DeployError", ({ reason }) => Effect.logWarning("Docker:", reason))
+        )
+
+      /** What `next` says of the generations that are held decides which stages are put. */
+      const tell = (
+        next: (
+          generations: NodeState.Generations,
+          known: ReadonlyArray<StageId>
+        ) => {
+          readonly generations: NodeState.Generations
+          readonly answer: ReadonlyArray<StageSpec>
+        }
+      ) =>
+        Effect.gen(function* () {
+          if (connected === null) return yield* away
+          const { change, epoch, session } = connected
+          const known = yield* session.known
+          const put = yield* change(epoch, (generations) => next(generations, known))
+          for (const spec of put) {
+            yield* Effect.flatMap(session.stage(spec.stage), (stage) => stage.put(spec))
+          }
+        }).pipe(Effect.catchTag("DockerError", ({ detail }) => unavailable(detail)))
+
+      return Deploy.of({
+        routes: false,
+        attach: (epoch) =>
+          Stream.callback<Observation>((out) =>
+            Effect.forkScoped(Effect.repeat(converse(epoch, out), reconnect))
+          ),
+        snapshot: (stages) =>
+          tell((held, known) => {
+            const newest = stages.filter((spec) => !isOlder(spec, held))
+            const gone = known.filter((id) => stages.every(({ stage }) => stage !== id))
+            return {
+              generations: Object.fromEntries(
+                stages.map(({ generation, stage }) => [
+                  stage,
+                  Math.max(generation, held[stage] ?? 0)
+                ])
+              ),
+              answer: [...newest, ...gone.map((stage) => nothing(stage, held[stage] ?? 0))]
+            }
+          }),
+        ensure: (spec) =>
+          tell((held) =>
+            isOlder(spec, held)
+              ? { generations: held, answer: [] }
+              : { generations: { ...held, [spec.stage]: spec.generation }, answer: [spec] }
+          ),
+        remove: (stage, generation) =>
+          tell((held) => {
+            if (isOlder({ stage, generation }, held)) return { generations: held, answer: [] }
+            const { [stage]: _, ...others } = held
+            return { generations: others, answer: [nothing(stage, generation)] }
+          }),
+        logs: (query) =>
+          Stream.suspend(() =>
+            connected === null
+              ? Stream.fail(away)
+              : stageLog(connected.session.engine, query).pipe(
+                  Stream.mapError(({ detail }) => failure(detail)),
+                  Stream.interruptWhen(Deferred.await(connected.lost))
+                )
+          )
+      })
+    })
+  )
+
+const isOlder = (
+  { generation, stage }: Pick<StageSpec, "stage" | "generation">,
+  held: NodeState.Generations
+) => (held[stage] ?? -1) > generation
+
+/** Everything of the stage leaves. */
+const nothing = (stage: StageId, generation: number): StageSpec => ({
+  stage,
+  generation,
+  name: "",
+  tenant: 0,
+  hostnames: [],
+  route: null,
+  releases: []
+})
+
+const failure = (detail: string) => new DeployError({ reason: new Unavailable({ detail }) })
+const unavailable = (detail: string) => Effect.fail(failure(detail))
+const away = failure("The Docker Engine is not connected.")
+
+export const DeployDocker = make({
+  id: "docker",
+  service: Deploy,
+  summary: "Runs images in containers of the Docker Engine on this machine.",
+  config,
+  make: layer
+})

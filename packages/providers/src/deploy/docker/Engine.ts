@@ -1,0 +1,34 @@
+/** What the parts of this provider share during one connection to an engine. */
+import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Effect, Queue, Scope, Semaphore } from "effect"
+import type { DockerApi, Event } from "./DockerApi.ts"
+import type { NodeKey } from "./NodeState.ts"
+
+export interface Settings {
+  /** In front of the names of containers and networks. */
+  readonly prefix: string
+  /** Where ports are published. */
+  readonly address: string
+  /** Milliseconds that a release which is not wanted any more goes on answering. */
+  readonly drainMs: number
+  /** Seconds between SIGTERM and SIGKILL. */
+  readonly graceSeconds: number
+  /** MiB. */
+  readonly logSize: number
+  readonly writable: boolean
+  /** How many containers that have ended are kept for each stage, for what they printed. */
+  readonly keep: number
+}
+
+export interface Engine {
+  readonly api: DockerApi
+  readonly settings: Settings
+  readonly key: NodeKey
+  /** Of the labels: the platform with this key, and no other. */
+  readonly platform: string
+  /** A network is not removed while a container is being made for it. */
+  readonly making: Semaphore.Semaphore
+  /** Events of the container, or of the containers of the stage, with this id: from now on. */
+  readonly hear: (id: string) => Effect.Effect<Queue.Dequeue<Event>, never, Scope.Scope>
+  readonly tell: (observed: ReleaseObserved) => void
+}
