@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto"
 import {
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -120,6 +121,20 @@ describe("the local authority", () => {
       const error = yield* Effect.flip(ensure("damaged.test"))
       assert.strictEqual(error.reason._tag, "Unavailable")
       assert.strictEqual(readFileSync(root, "utf8"), left)
+    }).pipe(Effect.provide(folder()))
+  )
+
+  it.effect("does not serve what somebody put in another certificate's place", () =>
+    Effect.gen(function* () {
+      const leaves = yield* inFolder("leaves")
+      const files = () => readdirSync(leaves).map((file) => join(leaves, file))
+      yield* ensure("other.test")
+      const [other = ""] = files()
+      yield* ensure("mine.test")
+      const mine = files().find((file) => file !== other) ?? ""
+      copyFileSync(other, mine)
+      const { chain } = yield* ensure("mine.test")
+      assert.strictEqual(new X509Certificate(chain).subjectAltName, "DNS:mine.test")
     }).pipe(Effect.provide(folder()))
   )
 

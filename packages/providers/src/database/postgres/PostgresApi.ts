@@ -11,7 +11,7 @@ import type { SqlError } from "effect/sql/SqlError"
 export type Session = SqlClient
 
 /** A statement that takes longer has failed: the server ends it, so that nothing is left unknown. */
-const patience = { statement_timeout: "30s", idle_in_transaction_session_timeout: "30s" }
+const patience = { statement_timeout: "2min", idle_in_transaction_session_timeout: "2min" }
 
 /** Opens a connection as the operator's role. The driver is loaded when it is used. */
 export const connect = (
