@@ -28,6 +28,8 @@ export interface CreateService {
   readonly host?: string
   readonly branch?: BranchName
   readonly project?: ProjectName
+  /** The deploy instance that runs it, for good; absent: the default one. */
+  readonly region?: string
   readonly settings: Partial<ServiceSettings>
   readonly variables: Readonly<Record<VariableName, Redacted.Redacted>>
   /** Those of the variables that builds do not see. */

@@ -28,6 +28,9 @@ export const createService = Tool.make({
     host: Fields.host,
     branch: Settings.branch,
     project: Fields.project,
+    region: Schema.optionalKey(
+      Tool.field(Schema.NonEmptyString, "Where it runs; default the platform's")
+    ),
     ...Settings.variables,
     ...Settings.settingFields,
     idempotency_key: Fields.idempotencyKey
@@ -42,6 +45,7 @@ export const createService = Tool.make({
     host,
     branch,
     project,
+    region,
     env_vars,
     runtime_only,
     idempotency_key,
@@ -57,6 +61,7 @@ export const createService = Tool.make({
         ...(host === undefined ? {} : { host }),
         ...(branch === undefined ? {} : { branch }),
         ...(project === undefined ? {} : { project }),
+        ...(region === undefined ? {} : { region }),
         ...Fields.keyed(idempotency_key)
       })
     ).pipe(Effect.map((made) => ({ ...made, next: made.service.next })))

@@ -53,6 +53,7 @@ export const createService = Effect.gen(function* () {
     const principal = yield* Principal
     yield* checkVariables(input.variables, input.runtimeOnly ?? [])
     const project = yield* lookup.project(input.project)
+    const region = yield* regionOf(input.region)
     const repository = yield* identify(input.repo, input.host)
     const source = yield* sources.choose(repository, input.branch)
     const settings: ServiceSettings = {
@@ -70,7 +71,7 @@ export const createService = Effect.gen(function* () {
           owner: principal.owner,
           command: "create_service",
           key: input.idempotencyKey,
-          request: [project, input.name, input.branch ?? null, wanted],
+          request: [project, input.name, input.branch ?? null, input.region ?? null, wanted],
           current: lookup.current(input)
         },
         Effect.gen(function* () {
@@ -88,8 +89,8 @@ export const createService = Effect.gen(function* () {
             branch: source.branch,
             settings,
             label,
-            buildInstance: deploys.own(deploys.default).build ?? builds.default,
-            deployInstance: deploys.default
+            buildInstance: deploys.own(region).build ?? builds.default,
+            deployInstance: region
           })
           yield* seal.put(stage, variables)
           if (source.commit !== null) {
@@ -127,19 +128,31 @@ export const createService = Effect.gen(function* () {
       variables: (yield* services.variables(row.stageId)).map(asHeld)
     })
     const otherBranch = input.branch !== undefined && input.branch !== row.branch
-    if (!created && !repeated && (found !== wanted || otherBranch)) {
+    const otherRegion = input.region !== undefined && input.region !== row.deployInstance
+    if (!created && !repeated && (found !== wanted || otherBranch || otherRegion)) {
       return yield* refuse(
         "name_taken",
         `There is a service '${input.name}' in project '${row.projectName}' with other settings.`,
         {
           next: "Call update_service to change the one that is shown, or choose another name.",
-          current: { ...encodeView(service), settings: row.settings }
+          current: { ...encodeView(service), settings: row.settings, region: row.deployInstance }
         }
       )
     }
     yield* planned("nothing: it exists already with this spec")
     return { service, created }
   })
+
+  /** A deploy instance by its name. */
+  const regionOf = (given: string | undefined) =>
+    given === undefined || deploys.names.includes(given)
+      ? Effect.succeed(given ?? deploys.default)
+      : Effect.fail(
+          refuse("invalid_argument", `region: there is no '${given}'.`, {
+            evidence: [`regions: ${deploys.names.join(", ")}`],
+            next: `Leave region out for '${deploys.default}', or name one that is listed.`
+          })
+        )
 
   /** `<service>` when it is free and not the platform's own, else `<service>-<5 characters>`. */
   const allocateLabel = Effect.fnUntraced(function* (name: ServiceName) {

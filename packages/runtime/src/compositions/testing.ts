@@ -1,5 +1,7 @@
 /** The same rows, engine, workflows and commands over providers that live in memory. */
 import { join } from "node:path"
+import type { Build } from "@deploy-mcp/domain/Build"
+import type { Deploy } from "@deploy-mcp/domain/Deploy"
 import { Git } from "@deploy-mcp/domain/Git"
 import { type Any, Host } from "@deploy-mcp/domain/Provider"
 import * as BuildMemory from "@deploy-mcp/providers/build/memory/BuildMemory"
@@ -27,6 +29,8 @@ export interface TestingOptions {
   readonly doubles?: ReturnType<typeof doublesIn>
   /** Reads public repositories of other hosts; without it there is only the built-in host. */
   readonly publicGit?: Layer.Layer<Git>
+  /** Instances in place of the one that each service has. */
+  readonly instances?: Layer.Layer<Instances.Builds | Instances.Deploys, never, Build | Deploy>
   readonly runner?: typeof aloneRunner
 }
 
@@ -47,6 +51,7 @@ export const testing = (
     trashRetention = 200,
     doubles = doublesIn(home),
     publicGit,
+    instances,
     runner = aloneRunner
   }: TestingOptions = {}
 ) => {
@@ -72,9 +77,11 @@ export const testing = (
     )
   const world = Layer.mergeAll(
     platform,
-    (publicGit === undefined ? Instances.singles : alsoPublic(publicGit)).pipe(
-      Layer.provideMerge(doubles)
-    ),
+    Layer.mergeAll(
+      Instances.singles,
+      ...(publicGit === undefined ? [] : [alsoPublic(publicGit)]),
+      ...(instances === undefined ? [] : [instances])
+    ).pipe(Layer.provideMerge(doubles)),
     provide(LogsEmbedded, join(home, "logs")),
     provide(VaultLocal, home),
     databaseUrl === undefined
@@ -88,20 +95,17 @@ export const testing = (
 }
 
 const alsoPublic = (publicGit: Layer.Layer<Git>) =>
-  Layer.merge(
-    Instances.singles,
-    Layer.effect(
-      Instances.Gits,
-      Effect.gen(function* () {
-        const internal = yield* Git
-        const other = Context.get(yield* Layer.build(Layer.fresh(publicGit)), Git)
-        return Instances.make(
-          new Map([
-            ["internal", internal],
-            ["public", other]
-          ]),
-          "internal"
-        )
-      })
-    )
+  Layer.effect(
+    Instances.Gits,
+    Effect.gen(function* () {
+      const internal = yield* Git
+      const other = Context.get(yield* Layer.build(Layer.fresh(publicGit)), Git)
+      return Instances.make(
+        new Map([
+          ["internal", internal],
+          ["public", other]
+        ]),
+        "internal"
+      )
+    })
   )
