@@ -3,24 +3,20 @@
  * of one that is made for the detected language. Sites become folders, because the ingress serves files.
  */
 import { existsSync } from "node:fs"
-import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
-import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer, Option } from "effect"
-import { commitArtifact, findArtifact, removeArtifact } from "../ArtifactStore.ts"
-import { attempt, rejected } from "../BuildFault.ts"
+import { findArtifact, removeArtifact } from "../ArtifactStore.ts"
+import { rejected } from "../BuildFault.ts"
 import * as BuildLog from "../BuildLog.ts"
 import { makeDirectory } from "../Directories.ts"
-import { siteOutput } from "../detection/SiteOutput.ts"
-import { rootOf } from "../detection/SourceTree.ts"
 import * as KeyedLock from "../KeyedLock.ts"
-import { seal } from "../Seal.ts"
 import { makeWork, sweepWork } from "../Workplaces.ts"
 import { findBuildx } from "./Buildx.ts"
 import * as DockerApi from "./DockerApi.ts"
-import { buildWith, type Site } from "./DockerBuild.ts"
+import type { Site } from "./DockerBuild.ts"
+import { containerImage, siteFolder } from "./DockerOutput.ts"
 import { planDocker, planTools } from "./DockerPlan.ts"
 import * as ImageStore from "./ImageStore.ts"
 import { makeNamer } from "./StepSettings.ts"
@@ -29,35 +25,35 @@ const image = (name: string, usual: string) => Config.String(name).pipe(Config.w
 
 const config = Config.all({
   /** The engine's socket. */
-  socket: Config.String("BUILD_DOCKER_SOCKET").pipe(Config.withDefault("/var/run/docker.sock")),
+  socket: Config.String("socket").pipe(Config.withDefault("/var/run/docker.sock")),
   /** The program `docker-buildx`; looked for where Docker's packages put it otherwise. */
-  buildx: Config.option(Config.String("BUILD_DOCKER_BUILDX")),
+  buildx: Config.option(Config.String("buildx")),
   /** Folder with a `config.json` that has logins to registries; none otherwise. */
-  credentials: Config.option(Config.String("BUILD_DOCKER_CONFIG")),
+  credentials: Config.option(Config.String("credentials")),
   /** What Node projects are built and run on, and sites built. */
-  nodeImage: image("BUILD_DOCKER_NODE_IMAGE", "node:26-slim"),
+  nodeImage: image("node_image", "node:26-slim"),
   /** What Python projects are built and run on. */
-  pythonImage: image("BUILD_DOCKER_PYTHON_IMAGE", "python:3.14-slim"),
+  pythonImage: image("python_image", "python:3.14-slim"),
   /** What Go programs are built on. */
-  goImage: image("BUILD_DOCKER_GO_IMAGE", "golang:1.26"),
+  goImage: image("go_image", "golang:1.26"),
   /** What Go programs are run on: a shell and certificates. */
-  goRunImage: image("BUILD_DOCKER_GO_RUN_IMAGE", "alpine:3.22"),
+  goRunImage: image("go_run_image", "alpine:3.22"),
   /** Longest time for one step of a build. */
-  stepTimeout: Config.Duration("BUILD_STEP_TIMEOUT").pipe(Config.withDefault(Duration.minutes(10))),
+  stepTimeout: Config.Duration("step_timeout").pipe(Config.withDefault(Duration.minutes(10))),
   /** Bytes of the largest artifact; an image counts with what it is built on. */
-  outputLimit: Config.Int("BUILD_OUTPUT_LIMIT").pipe(Config.withDefault(4 * 1024 ** 3)),
+  outputLimit: Config.Int("output_limit").pipe(Config.withDefault(4 * 1024 ** 3)),
   /** Characters of output that one build may log. */
-  logLimit: Config.Int("BUILD_LOG_LIMIT").pipe(Config.withDefault(4 * 1024 ** 2)),
+  logLimit: Config.Int("log_limit").pipe(Config.withDefault(4 * 1024 ** 2)),
   /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
-  npmRegistry: Config.option(Config.URL("BUILD_NPM_REGISTRY")),
+  npmRegistry: Config.option(Config.URL("npm_registry")),
   /** Package index for Python; PyPI otherwise. */
-  pythonIndex: Config.option(Config.URL("BUILD_PYTHON_INDEX")),
+  pythonIndex: Config.option(Config.URL("python_index")),
   /** Module proxy for Go, as its GOPROXY; Go's own default otherwise. */
-  goProxy: Config.option(Config.String("BUILD_GO_PROXY")),
+  goProxy: Config.option(Config.String("go_proxy")),
   /** Certificates that steps trust; those of the image otherwise. */
-  caFile: Config.option(Config.String("BUILD_CA_FILE")),
+  caFile: Config.option(Config.String("ca_file")),
   /** Where `docker-buildx` is looked for at last. */
-  path: Config.String("PATH").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
+  path: Config.String("path").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
 })
 export type BuildDockerSettings = Config.Success<typeof config>
 
@@ -141,44 +137,11 @@ const layer = (settings: BuildDockerSettings): Layer.Layer<Build, never, Provide
     }).pipe(Effect.orDie)
   )
 
-/** What BuildKit leaves gets its name, or is removed. */
-const containerImage = (site: Site, api: DockerApi.DockerApi) =>
-  Effect.gen(function* () {
-    const { request, work, outputLimit } = site
-    const { kind, start, workers } = request.plan
-    const runtime = {
-      // A Dockerfile that was made here has it in the image.
-      ...(kind === "dockerfile" && start !== undefined ? { start } : {}),
-      ...(workers === undefined ? {} : { workers })
-    }
-    const idFile = join(work.directory, "image")
-    const labels = ImageStore.labelsOf(request.key, runtime, work)
-    yield* buildWith(site, [`--iidfile=${idFile}`, ...labels.map((label) => `--label=${label}`)])
-    const id = yield* attempt("read the image's id", () => readFile(idFile, "utf8"))
-    return yield* ImageStore.keepImage(api, request.key, id.trim(), outputLimit)
-  }).pipe(Effect.ensuring(Effect.ignore(ImageStore.dropUnnamed(api, site.work))))
-
-/** Nothing is run for files that are served as they are. */
-const siteFolder = (site: Site, artifacts: string) =>
-  Effect.gen(function* () {
-    const { request, work, outputLimit: limit } = site
-    const { plan, settings } = request
-    const output = join(work.directory, "output")
-    const runs = plan.install !== undefined || plan.build !== undefined
-    if (runs) yield* buildWith(site, ["--output", `type=local,"dest=${output}"`])
-    const app = runs ? output : yield* rootOf(request.source, settings.root_directory)
-    const { publish, spa } = yield* siteOutput(app, plan.publish)
-    const directory = join(app, publish)
-    const bytes = yield* seal(directory, { limit, jail: true })
-    const runtime: Artifact["runtime"] = { kind: "static", publish: ".", ...(spa ? { spa } : {}) }
-    return yield* commitArtifact(artifacts, directory, work, { key: request.key, runtime, bytes })
-  })
-
 const buildxOf = (settings: BuildDockerSettings) => {
   const program = Option.getOrElse(settings.buildx, () => findBuildx(settings.path))
   return program === null || !existsSync(program)
     ? rejected("toolchain_missing", "Docker's program for builds, buildx, is not installed.", {
-        next: "Ask the operator to install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's own packages), or to set BUILD_DOCKER_BUILDX."
+        next: "Ask the operator to install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's own packages), or to name it in the setting buildx."
       })
     : Effect.succeed(program)
 }

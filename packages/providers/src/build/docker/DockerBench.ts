@@ -93,7 +93,7 @@ const settingsOf = (overrides: Partial<BuildDockerSettings>) =>
     const defaults = yield* BuildDocker.config.pipe(
       Effect.provideService(
         ConfigProvider.ConfigProvider,
-        ConfigProvider.fromUnknown({ PATH: path, BUILD_DOCKER_SOCKET: engine.socket })
+        ConfigProvider.fromUnknown({ path, socket: engine.socket })
       )
     )
     return { ...defaults, nodeImage: image, goRunImage: engine.image, ...overrides }

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { BuildError, BuildRequest } from "@deploy-mcp/domain/Build"
 import { reservedVariable } from "@deploy-mcp/domain/model/Names"
-import { Duration, Effect, Queue, Redacted, Stream } from "effect"
+import { type Duration, Effect, Redacted } from "effect"
 import { attempt, rejected } from "../BuildFault.ts"
 import type { BuildLog } from "../BuildLog.ts"
 import { move, remove } from "../Directories.ts"
@@ -14,10 +14,9 @@ import { treeRequest } from "../detection/TreeRequest.ts"
 import { seal } from "../Seal.ts"
 import type { Work } from "../Workplaces.ts"
 import { type Buildx, runBuildx } from "./Buildx.ts"
-import { dockerFailure, instructionOf, shown } from "./DockerFailure.ts"
-import { type BaseImages, commandOf, dockerfile } from "./Dockerfile.ts"
-import type { Progress } from "./Progress.ts"
+import { type BaseImages, dockerfile } from "./Dockerfile.ts"
 import { type Namer, type StepSources, stepSettings } from "./StepSettings.ts"
+import { watchBuild } from "./Watch.ts"
 
 export interface Site {
   readonly request: BuildRequest
@@ -51,13 +50,13 @@ export const buildWith = Effect.fn("BuildDocker.buildWith")(function* (
   const { plan } = site.request
   const recipe = yield* plan.kind === "dockerfile" ? given(site) : made(site)
   const args = [...output, ...recipe.options, `--file=${recipe.file}`, recipe.folder]
-  const watch = watcher(site, recipe)
+  const watch = yield* watchBuild({ ...site, dockerfile: recipe.dockerfile })
   const code = yield* runBuildx(
     site.buildx,
     { work: site.work, args, secrets: recipe.secrets },
     watch.tell
   ).pipe(Effect.raceFirst(watch.tooLong))
-  if (code !== 0) return yield* watch.failure()
+  if (code !== 0) return yield* watch.failure
 })
 
 /** The tenant's Dockerfile, with the tenant's files around it. */
@@ -142,66 +141,3 @@ const visible = ({ variables }: BuildRequest): Readonly<Record<string, string>> 
       .filter(([name]) => !reservedVariable(name))
       .map(([name, value]) => [name, Redacted.value(value)])
   )
-
-/** Passes on what BuildKit tells, and remembers what it takes to say how it ended. */
-const watcher = (site: Site, { dockerfile }: Recipe) => {
-  const { log, request, stepTimeout } = site
-  const { plan } = request
-  const steps = Effect.runSync(Queue.unbounded<string>())
-  const said: Array<string> = []
-  let failed: { readonly name: string; readonly error: string } | null = null
-
-  const lineOf = (name: string) => {
-    const instruction = instructionOf(name)
-    if (instruction === null) return null
-    return dockerfile === null ? commandOf(instruction) : instruction
-  }
-  const tell = (progress: Progress) => {
-    switch (progress.type) {
-      case "output":
-        return log.write(progress.stream, progress.text)
-      case "said":
-        return void said.push(progress.text)
-      case "failed":
-        failed ??= progress
-        return
-      case "started": {
-        const line = lineOf(progress.name)
-        if (line === null) return
-        Queue.offerUnsafe(steps, line)
-        log.say(sayingOf(line, progress))
-      }
-    }
-  }
-  const sayingOf = (line: string, { name, cached }: { name: string; cached: boolean }) => {
-    if (dockerfile !== null) return cached ? `${name} (unchanged)` : name
-    if (!cached) return `$ ${line}`
-    return line === plan.install
-      ? "Dependencies are unchanged: using the installed ones"
-      : `$ ${line} (unchanged)`
-  }
-  /** Each step has its own time. */
-  const tooLong = Stream.make("docker build").pipe(
-    Stream.concat(Stream.fromQueue(steps)),
-    Stream.switchMap((line) =>
-      Stream.fromEffect(
-        Effect.suspend(() => {
-          const limit = Duration.format(stepTimeout)
-          return rejected("build_timed_out", `'${shown(line)}' did not end within ${limit}.`, {
-            evidence: log.evidence()
-          })
-        }).pipe(Effect.delay(stepTimeout))
-      )
-    ),
-    Stream.runDrain,
-    Effect.andThen(Effect.never)
-  )
-  const failure = () => {
-    const line = lineOf(failed?.name ?? "")
-    const kind = line === plan.install ? "install" : "build"
-    const step = dockerfile !== null || line === null ? null : ({ kind, line } as const)
-    const message = said.findLast((text) => text.startsWith("ERROR: ")) ?? said.at(-1) ?? ""
-    return Effect.fail(dockerFailure({ failed, message }, { step, dockerfile, log }))
-  }
-  return { tell, tooLong, failure }
-}

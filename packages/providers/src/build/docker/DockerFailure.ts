@@ -21,10 +21,9 @@ export interface Context {
 
 export const dockerFailure = (ended: Ended, context: Context): BuildError => {
   const said = shorten(ended.failed?.error ?? ended.message)
-  if (isAway.test(said)) return unavailable("Docker went away during the build.")
-  if (/no space left on device/u.test(said)) return unavailable("Docker has no space left.")
   return (
     commandFailure(ended, context) ??
+    engineFailure(said) ??
     imageFailure(ended, context) ??
     fileFailure(ended.message, context) ??
     rejected("build_failed", `${whereOf(ended)} failed: ${said}`, {
@@ -33,18 +32,23 @@ export const dockerFailure = (ended: Ended, context: Context): BuildError => {
   )
 }
 
-const isAway =
-  /Cannot connect to the Docker daemon|error during connect|transport is closing|unexpected EOF|code = Unavailable/u
-
 /** A command that was run, in the Dockerfile or in ours. */
 const commandFailure = (ended: Ended, { step, log }: Context): BuildError | null => {
-  const code = /exit code: (\d+)/u.exec(ended.failed?.error ?? ended.message)?.[1]
+  const code = /exit code: (\d+)\s*$/u.exec(ended.failed?.error ?? ended.message)?.[1]
   if (code === undefined) return null
   if (step !== null) return stepFailure(step.kind, shown(step.line), `ended with ${code}`, log)
   return rejected("build_failed", `${whereOf(ended)} ended with ${code}.`, {
     evidence: log.evidence()
   })
 }
+
+const engineFailure = (said: string): BuildError | null => {
+  if (isAway.test(said)) return unavailable("Docker went away during the build.")
+  return /no space left on device/u.test(said) ? unavailable("Docker has no space left.") : null
+}
+
+const isAway =
+  /Cannot connect to the Docker daemon|error during connect|transport is closing|unexpected EOF|code = Unavailable/u
 
 /** An image that a build starts from, or that reads the Dockerfile for BuildKit. */
 const imageFailure = (ended: Ended, context: Context): BuildError | null => {
@@ -58,7 +62,7 @@ const imageFailure = (ended: Ended, context: Context): BuildError | null => {
     const cause = `The image '${name}', which builds start from, could not be fetched.`
     return rejected("toolchain_missing", cause, {
       evidence,
-      next: `Ask the operator to run docker pull ${name}, or to set another image.`
+      next: `Ask the operator to run docker pull ${name}, or to set another image for this language.`
     })
   }
   return isNetwork.test(ended.failed?.error ?? "")
@@ -76,7 +80,7 @@ const isNetwork = /dial tcp|i\/o timeout|no such host|TLS handshake|connection (
 
 /** What is wrong with the Dockerfile itself. */
 const fileFailure = (message: string, { dockerfile }: Context): BuildError | null => {
-  const secret = /secret (\S+) not found/u.exec(message)?.[1]
+  const secret = /secret (\S+?):? not found/u.exec(message)?.[1]
   if (secret !== undefined) {
     const cause = `The Dockerfile asks for the secret '${secret}', and builds see no variable of this name.`
     return rejected("build_failed", cause, {
