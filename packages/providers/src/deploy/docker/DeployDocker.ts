@@ -4,28 +4,28 @@ import { Unavailable } from "@deploy-mcp/domain/Fault"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
 import type { StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Host, make } from "@deploy-mcp/domain/Provider"
-import { Config, Deferred, Effect, Layer, Queue, Schedule, Stream } from "effect"
+import { Config, Deferred, Duration, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import * as NodeState from "./NodeState.ts"
 import * as Session from "./Session.ts"
 import { stageLog } from "./StageLog.ts"
 
 const config = Config.all({
-  /** The engine's socket; the user needs to be root or in its group. */
-  socket: Config.String("DEPLOY_DOCKER_SOCKET").pipe(Config.withDefault("/var/run/docker.sock")),
+  /** The engine's socket; it needs root or the socket's group. */
+  socket: Config.String("socket").pipe(Config.withDefault("/var/run/docker.sock")),
   /** In front of the names of containers and networks. */
-  prefix: Config.String("DEPLOY_DOCKER_PREFIX").pipe(Config.withDefault("deploy-mcp")),
-  /** Where the containers' ports are published: where the ingress reaches this machine. */
-  address: Config.String("DEPLOY_DOCKER_ADDRESS").pipe(Config.withDefault("127.0.0.1")),
-  /** Milliseconds that a replaced release goes on answering, so that nobody is cut off. */
-  drainMs: Config.Int("DEPLOY_DOCKER_DRAIN_MS").pipe(Config.withDefault(10_000)),
-  /** Seconds between SIGTERM and SIGKILL. */
-  graceSeconds: Config.Int("DEPLOY_DOCKER_GRACE_SECONDS").pipe(Config.withDefault(10)),
+  prefix: Config.String("prefix").pipe(Config.withDefault("deploy-mcp")),
+  /** Where ports are published: where the ingress reaches this machine. */
+  address: Config.String("address").pipe(Config.withDefault("127.0.0.1")),
+  /** How long a replaced release goes on answering, so that nobody is cut off. */
+  drain: Config.Duration("drain").pipe(Config.withDefault(Duration.seconds(10))),
+  /** From SIGTERM to SIGKILL, in whole seconds. */
+  grace: Config.Duration("grace").pipe(Config.withDefault(Duration.seconds(10))),
   /** MiB of one file of a container's log; three are kept. */
-  logSize: Config.Int("DEPLOY_DOCKER_LOG_MIB").pipe(Config.withDefault(10)),
-  /** Containers that have ended and are kept for each stage, so that what they printed can be read. */
-  keep: Config.Int("DEPLOY_DOCKER_KEEP").pipe(Config.withDefault(4)),
-  /** Containers may write to their own files, which are lost when they are replaced. */
-  writable: Config.Boolean("DEPLOY_DOCKER_WRITABLE").pipe(Config.withDefault(false))
+  logSize: Config.Int("log_size").pipe(Config.withDefault(10)),
+  /** Ended containers that are kept for each stage, so that what they printed can be read. */
+  keep: Config.Int("keep").pipe(Config.withDefault(4)),
+  /** Containers may write anywhere in themselves, without a limit on the disk. */
+  writable: Config.Boolean("writable").pipe(Config.withDefault(false))
 })
 
 const reconnect = Schedule.spaced("250 millis")

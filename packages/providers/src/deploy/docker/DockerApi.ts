@@ -3,7 +3,7 @@
  * engine's unix socket. Source: docs.docker.com/engine/api/v1.41. Not exported.
  */
 import { type IncomingMessage, request } from "node:http"
-import { Data, Effect, Schema, type Scope, Stream } from "effect"
+import { Data, Duration, Effect, Schema, type Scope, Stream } from "effect"
 
 /** The oldest version with all that is asked for. */
 const apiVersion = 1.41
@@ -111,7 +111,7 @@ export interface DockerApi {
   readonly create: (name: string, body: object) => Effect.Effect<string, DockerError>
   readonly start: (id: string) => Effect.Effect<void, DockerError>
   /** SIGTERM, or what its image says, and SIGKILL after some seconds. Returns when it has ended. */
-  readonly stop: (id: string, graceSeconds: number) => Effect.Effect<void, DockerError>
+  readonly stop: (id: string, grace: Duration.Duration) => Effect.Effect<void, DockerError>
   readonly rename: (id: string, name: string) => Effect.Effect<void, DockerError>
   readonly restartAlways: (id: string) => Effect.Effect<void, DockerError>
   /** With its volumes; kills it if it runs. */
@@ -176,7 +176,11 @@ const apiOf = (call: Call): DockerApi => ({
     ),
   start: (id) => done(call("POST", `/containers/${id}/start`)),
   stop: (id, grace) =>
-    Effect.asVoid(unlessMissing(done(call("POST", `/containers/${id}/stop?t=${grace}`)))),
+    Effect.asVoid(
+      unlessMissing(
+        done(call("POST", `/containers/${id}/stop?t=${Math.ceil(Duration.toSeconds(grace))}`))
+      )
+    ),
   rename: (id, name) =>
     Effect.asVoid(
       unlessMissing(done(call("POST", `/containers/${id}/rename?name=${encodeURIComponent(name)}`)))

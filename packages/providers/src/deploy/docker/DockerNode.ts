@@ -13,7 +13,7 @@ import type {
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Host } from "@deploy-mcp/domain/Provider"
-import { Context, Deferred, Effect, Layer, Schedule, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { DockerEngine } from "../../testing/DockerEngine.ts"
 import { DeployDocker } from "./DeployDocker.ts"
 
@@ -42,8 +42,8 @@ export const provider = Layer.unwrap(
       socket,
       address,
       prefix: "kit",
-      drainMs: 50,
-      graceSeconds: 1,
+      drain: Duration.millis(50),
+      grace: Duration.seconds(1),
       logSize: 1,
       writable: false,
       keep: 4

@@ -1,6 +1,6 @@
 /** What the parts of this provider share during one connection to an engine. */
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
-import type { Effect, Queue, Scope, Semaphore } from "effect"
+import type { Duration, Effect, Queue, Scope, Semaphore } from "effect"
 import type { DockerApi, Event } from "./DockerApi.ts"
 import type { NodeKey } from "./NodeState.ts"
 
@@ -9,10 +9,10 @@ export interface Settings {
   readonly prefix: string
   /** Where ports are published. */
   readonly address: string
-  /** Milliseconds that a release which is not wanted any more goes on answering. */
-  readonly drainMs: number
-  /** Seconds between SIGTERM and SIGKILL. */
-  readonly graceSeconds: number
+  /** How long a release that is not wanted any more goes on answering. */
+  readonly drain: Duration.Duration
+  /** Between SIGTERM and SIGKILL. */
+  readonly grace: Duration.Duration
   /** MiB. */
   readonly logSize: number
   readonly writable: boolean

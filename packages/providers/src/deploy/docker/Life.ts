@@ -11,7 +11,7 @@ import type {
   ProcessFailure,
   ReleaseObserved
 } from "@deploy-mcp/domain/node/NodeProtocol"
-import { Clock, Effect, Queue, Stream } from "effect"
+import { Clock, Duration, Effect, Queue, Stream } from "effect"
 import { awaitAnswer } from "./AwaitAnswer.ts"
 import { type Contained, secretsOf } from "./Container.ts"
 import type { DockerError, Event, Inspected } from "./DockerApi.ts"
@@ -115,7 +115,8 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
       if (end === "destroyed") return "destroyed"
       if (silence !== null) silence = yield* withOutput(engine, run, silence)
       const cause: ProcessFailure = silence ?? (yield* explain(engine, run, end))
-      if (silence !== null) yield* api.stop(held.id, everHealthy ? settings.graceSeconds : 1)
+      if (silence !== null)
+        yield* api.stop(held.id, everHealthy ? settings.grace : Duration.seconds(1))
       if (!everHealthy) return cause
       restarts += 1
       const counted = restart(cause, (yield* Clock.currentTimeMillis) - since)

@@ -15,7 +15,7 @@ export const retire = ({ api, settings }: Engine, ones: ReadonlyArray<Contained>
       // The name first: whoever comes after a crash knows that it has to end.
       Effect.andThen(
         one.ended ? Effect.void : api.rename(one.id, endedName(settings.prefix, one.id)),
-        api.stop(one.id, settings.graceSeconds)
+        api.stop(one.id, settings.grace)
       ),
     { concurrency: "unbounded", discard: true }
   )

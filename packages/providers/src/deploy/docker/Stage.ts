@@ -131,7 +131,7 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
     const leave = (release: ReleaseId) =>
       Effect.gen(function* () {
         // Those who are being answered, and those whom the ingress still sends here.
-        if (known.get(release)?.state === "healthy") yield* Effect.sleep(settings.drainMs)
+        if (known.get(release)?.state === "healthy") yield* Effect.sleep(settings.drain)
         yield* clear(release)
         tell(release, { state: "stopped", port: null, restarts: 0, failure: null })
         known.delete(release)
