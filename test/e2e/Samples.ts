@@ -4,7 +4,10 @@ import { join } from "node:path"
 import type { Files } from "./WorkTree.ts"
 
 /** The sample applications that ship with the platform; version 1 until `version` says otherwise. */
-export const sample = (name: "static" | "node" | "express" | "worker", version = "1"): Files => {
+export const sample = (
+  name: "static" | "node" | "express" | "worker" | "dockerfile",
+  version = "1"
+): Files => {
   const folder = join(import.meta.dirname, "../samples", name)
   return Object.fromEntries(
     readdirSync(folder).map((file) => [
