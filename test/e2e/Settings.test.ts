@@ -1,8 +1,9 @@
 /** The settings file as operators use it: what is wrong with it is one line, and nothing runs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { install } from "../example-provider/Install.ts"
 import { bundles, endOf, freePort, type Platform, spawnControl, startPlatform } from "./Platform.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "deploy-mcp-e2e-settings-"))
@@ -66,5 +67,24 @@ describe("a start with a settings file", () => {
     } finally {
       await platform?.dispose()
     }
+  })
+
+  it("opens a provider of somebody else, from where the file is", async () => {
+    const elsewhere = mkdtempSync(join(folder, "elsewhere-"))
+    await install(elsewhere)
+    const settings = join(elsewhere, "deploy-mcp.toml")
+    const platform = await startPlatform({ DEPLOY_MCP_SETTINGS: settings })
+    try {
+      assert.isTrue(existsSync(join(platform.home, "instances", "dns.mine")))
+      await platform.stop()
+    } finally {
+      await platform.dispose()
+    }
+    const { code, output } = await refusedStart(platform.home, '[dns.mine]\nmodule = "gone"')
+    assert.strictEqual(code, 1)
+    assert.match(
+      output,
+      /^deploy-mcp: \S+: \[dns\.mine\] module: gone: cannot be found from [^\n]+$/u
+    )
   })
 })

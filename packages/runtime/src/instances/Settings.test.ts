@@ -7,6 +7,14 @@ import { Selection } from "../compositions/instances.ts"
 
 type Environment = Readonly<Record<string, string>>
 
+/** What strangers may have written. */
+const modules = {
+  "broken.mjs": "throw new Error('no such luck')",
+  "syntax.mjs": "export const = 5",
+  "nothing.mjs": "export const id = 5; export default { id: 'fake', service: 'dns' }",
+  "package.json": "{}"
+}
+
 /** What a platform makes of a settings file, in a home of its own; null: there is no file. */
 const selected = (
   toml: string | null,
@@ -19,6 +27,7 @@ const selected = (
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
     )
     if (toml !== null) writeFileSync(join(home, "deploy-mcp.toml"), toml)
+    for (const [name, text] of Object.entries(modules)) writeFileSync(join(home, name), text)
     const layer = Selection.layer(home, given === null ? null : join(home, given))
     const context = yield* Layer.build(
       layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(environment))))
@@ -180,6 +189,22 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   [
     '[deploy.local]\nbuild = "images"',
     "deploy-mcp.toml: [deploy.local] build: there is no instance 'images'; the instances are local."
+  ],
+  [
+    '[dns.mine]\nmodule = "nobody-has-this"',
+    "deploy-mcp.toml: [dns.mine] module: nobody-has-this: cannot be found from"
+  ],
+  [
+    '[dns.mine]\nmodule = "./broken.mjs"',
+    "deploy-mcp.toml: [dns.mine] module: ./broken.mjs: cannot be loaded (no such luck)."
+  ],
+  [
+    '[dns.mine]\nmodule = "./syntax.mjs"',
+    "deploy-mcp.toml: [dns.mine] module: ./syntax.mjs: cannot be loaded ("
+  ],
+  [
+    '[dns.mine]\nmodule = "./nothing.mjs"',
+    "deploy-mcp.toml: [dns.mine] module: ./nothing.mjs: exports no provider of dns (a value of Provider.make)."
   ],
   [
     '[dns.mine]\nmodule = "./nowhere.js"',
