@@ -66,11 +66,14 @@ const programs = [
   "busybox"
 ]
 
+/** What an engine does first: a root without such rights starts none. */
+const probe = "mount -t tmpfs probe /run && ip link add probe0 type bridge && iptables -t nat -S"
+
 /** It needs root, a kernel that gives namespaces, and docker.io, iptables and busybox-static. */
 export const isInstalled =
   process.getuid?.() === 0 &&
   programs.every((program) => folders.some((folder) => existsSync(join(folder, program)))) &&
-  spawnSync("unshare", ["--net", "--mount", "true"]).status === 0
+  spawnSync("unshare", ["--net", "--mount", "sh", "-c", probe]).status === 0
 
 export interface EngineOptions {
   /** Containers go on while the engine itself is away, as `live-restore` of its settings says. */

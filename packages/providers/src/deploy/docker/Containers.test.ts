@@ -5,7 +5,17 @@ import type { ImageWorkload, ProcessFailure, StageSpec } from "@deploy-mcp/domai
 import { assert, it, layer as withLayer } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import * as Engine from "../../testing/DockerEngine.ts"
-import { type Control, command, control, DockerNode, page, stageOf, visit } from "./DockerNode.ts"
+import {
+  type Control,
+  command,
+  control,
+  controlOf,
+  DockerNode,
+  deafProvider,
+  page,
+  stageOf,
+  visit
+} from "./DockerNode.ts"
 
 const world = Layer.merge(DockerNode.layer, Engine.layer)
 const { DockerEngine } = Engine
@@ -228,6 +238,26 @@ if (Engine.isInstalled) {
           assert.strictEqual(yield* visit(endpoint ?? null), "a new secret")
           yield* told.deploy.snapshot([])
         })
+    )
+
+    it.effect("are made and taken away once, when every answer is lost the first time", () =>
+      Effect.gen(function* () {
+        const { call } = yield* DockerEngine
+        const told = yield* controlOf(deafProvider)
+        const spec = stageOf(12, [yield* page("here", { workers: { clock: "sleep 600" } })])
+        yield* told.deploy.ensure(spec)
+        const { endpoint } = yield* healthy(told, spec.route)
+        assert.strictEqual(yield* visit(endpoint ?? null), "here")
+        const count = Effect.map(
+          call("GET", "/containers/json?all=true"),
+          ({ text }) => text.split('"/kit-stage-12-').length - 1
+        )
+        yield* count.pipe(Effect.repeat({ until: (found) => found >= 2, schedule: often }))
+        assert.strictEqual(yield* count, 2)
+        yield* told.deploy.ensure({ ...spec, generation: 2, route: null, releases: [] })
+        yield* told.until(released(spec), ({ state }) => state === "stopped")
+        yield* count.pipe(Effect.repeat({ until: (found) => found === 0, schedule: often }))
+      })
     )
 
     it.effect("obey the newest control, and no other", () =>

@@ -28,7 +28,7 @@ const config = Config.all({
   writable: Config.Boolean("writable").pipe(Config.withDefault(false))
 })
 
-const reconnect = Schedule.spaced("250 millis")
+const reconnect = Schedule.spaced("500 millis")
 
 interface Connected {
   readonly epoch: number
@@ -43,6 +43,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
     Effect.gen(function* () {
       const { directory } = yield* Host
       let state: NodeState.NodeState | null = null
+      let problem = ""
       let connected: Connected | null = null
 
       /** One connection from hello to its end. */
@@ -54,6 +55,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
           const session = yield* Session.open({ socket, settings, key, epoch, out })
           const lost = yield* Deferred.make<never, DeployError>()
           connected = { epoch, session, change, lost }
+          problem = ""
           yield* session.listen.pipe(
             Effect.ensuring(
               Effect.suspend(() => {
@@ -67,9 +69,17 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
           )
         }).pipe(
           Effect.scoped,
-          Effect.catchTag("DockerError", ({ detail }) => Effect.logDebug("no engine:", detail)),
-          Effect.catchTag("DeployError", ({ reason }) => Effect.logWarning("Docker:", reason))
+          Effect.catchTag("DockerError", ({ detail }) => complain(detail)),
+          Effect.catchTag("DeployError", (error) => complain(JSON.stringify(error.reason)))
         )
+
+      /** Once, however often it is tried. */
+      const complain = (detail: string) =>
+        Effect.suspend(() => {
+          if (detail === problem) return Effect.void
+          problem = detail
+          return Effect.logWarning(`no containers for now: ${detail}`)
+        })
 
       /** What `next` says of the generations that are held decides which stages are put. */
       const tell = (

@@ -1,6 +1,6 @@
 /** A server with a Docker Engine for tests, seen as a visitor and as its operator see it. */
 import { mkdtempSync, rmSync } from "node:fs"
-import { get } from "node:http"
+import { createServer, get, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Deploy, type Observation } from "@deploy-mcp/domain/Deploy"
@@ -13,7 +13,7 @@ import type {
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Host } from "@deploy-mcp/domain/Provider"
-import { Context, Deferred, Duration, Effect, Layer, Schedule, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import { DockerEngine } from "../../testing/DockerEngine.ts"
 import { DeployDocker } from "./DeployDocker.ts"
 
@@ -33,23 +33,32 @@ export class DockerNode extends Context.Service<DockerNode, { readonly directory
   )
 }
 
-export const provider = Layer.unwrap(
-  Effect.gen(function* () {
-    const { address, socket } = yield* DockerEngine
-    const { directory } = yield* DockerNode
-    const host = { directory, artifacts: "", node: { bin: "", version: "" } }
-    return DeployDocker.make({
-      socket,
-      address,
-      prefix: "kit",
-      drain: Duration.millis(50),
-      grace: Duration.seconds(1),
-      logSize: 1,
-      writable: false,
-      keep: 4
-    }).pipe(Layer.provide(Layer.succeed(Host, host)))
-  })
-)
+const providerAt = (
+  choose: (socket: string) => Effect.Effect<string, never, DockerNode | Scope.Scope>
+) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const engine = yield* DockerEngine
+      const { address } = engine
+      const socket = yield* choose(engine.socket)
+      const { directory } = yield* DockerNode
+      const host = { directory, artifacts: "", node: { bin: "", version: "" } }
+      return DeployDocker.make({
+        socket,
+        address,
+        prefix: "kit",
+        drain: Duration.millis(50),
+        grace: Duration.seconds(1),
+        logSize: 1,
+        writable: false,
+        keep: 4
+      }).pipe(Layer.provide(Layer.succeed(Host, host)))
+    })
+  )
+
+export const provider = providerAt(Effect.succeed)
+/** The same engine behind a wire that carries every change and loses its first answer. */
+export const deafProvider = providerAt((socket) => deafSocket(socket))
 
 /** A control that speaks to the node until the end of the scope. */
 export interface Control {
@@ -67,10 +76,8 @@ export interface Control {
 
 let epoch = 0
 
-export const control = Effect.gen(function* () {
-  const { deploy } = yield* Effect.map(Layer.build(Layer.fresh(provider)), (context) => ({
-    deploy: Context.get(context, Deploy)
-  }))
+export const controlOf = Effect.fnUntraced(function* (of: typeof provider) {
+  const deploy = Context.get(yield* Layer.build(Layer.fresh(of)), Deploy)
   const everSeen: Array<Observation> = []
   const latest = new Map<ReleaseId, ReleaseObserved>()
   const hello = yield* Deferred.make<string>()
@@ -99,6 +106,7 @@ export const control = Effect.gen(function* () {
   }
   return self
 })
+export const control = controlOf(provider)
 
 /** A stage with a number and these releases, of which the first is routed to. */
 export const stageOf = (n: number, workloads: ReadonlyArray<ImageWorkload>): StageSpec => {
@@ -155,3 +163,35 @@ export const page = (text: string, more: Partial<ImageWorkload> = {}) =>
     `mkdir /tmp/site && echo -n '${text}' > /tmp/site/index.html && exec httpd -f -p "$PORT" -h /tmp/site`,
     more
   )
+
+const deafSocket = (socketPath: string) =>
+  Effect.gen(function* () {
+    const { directory } = yield* DockerNode
+    const path = join(directory, "deaf.sock")
+    const lost = new Set<string>()
+    yield* Effect.acquireRelease(
+      Effect.callback<ReturnType<typeof createServer>>((resume) => {
+        const server = createServer((incoming, outgoing) => {
+          const { headers, method, url = "" } = incoming
+          const forwarded = request({ socketPath, method, path: url, headers }, (answer) => {
+            const isFirst = method !== "GET" && !lost.has(url)
+            lost.add(url)
+            if (isFirst) {
+              answer.resume().once("end", () => incoming.socket.destroy())
+              return
+            }
+            outgoing.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders()
+            answer.pipe(outgoing)
+          })
+          outgoing.once("close", () => forwarded.destroy())
+          incoming.pipe(forwarded)
+        }).listen(path, () => resume(Effect.succeed(server)))
+      }),
+      (server) =>
+        Effect.callback<void>((resume) => {
+          server.close(() => resume(Effect.void))
+          server.closeAllConnections()
+        })
+    )
+    return path
+  })

@@ -146,7 +146,8 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
       const isReady = route === null || !known.has(route) || known.get(route)?.state === "healthy"
       for (const release of known.keys()) {
         if (listed(release) !== undefined || (yield* FiberMap.has(leaving, release))) continue
-        if (!isReady && everHealthy.has(release)) continue
+        // One that was found here and has not answered yet may be the one that visitors are at.
+        if (!isReady && known.get(release)?.state !== "failed") continue
         yield* FiberMap.remove(lives, release)
         yield* FiberMap.run(leaving, release, leave(release))
       }
