@@ -5,11 +5,11 @@
 import { catalogue, type Failure } from "@deploy-mcp/domain/Failure"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type Agent, agents } from "../e2e/Agents.ts"
+import { type Ran, runCli } from "../e2e/CommandLine.ts"
 import { eventually } from "../e2e/Eventually.ts"
 import { type Platform, startPlatform } from "../e2e/Platform.ts"
 import { nodeApp } from "../e2e/Samples.ts"
 import type { WorkTree } from "../e2e/WorkTree.ts"
-import { type Ran, runCli } from "./CommandLine.ts"
 import { requests, services } from "./Requests.ts"
 import { limits, type Machine, mortal, type Sample, samples } from "./Samples.ts"
 

@@ -4,11 +4,11 @@
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type Agent, agents } from "../e2e/Agents.ts"
+import { runCli } from "../e2e/CommandLine.ts"
 import { eventually } from "../e2e/Eventually.ts"
 import { type Platform, startPlatform } from "../e2e/Platform.ts"
 import { nodeApp, program } from "../e2e/Samples.ts"
 import type { Files, WorkTree } from "../e2e/WorkTree.ts"
-import { runCli } from "./CommandLine.ts"
 import { limits } from "./Samples.ts"
 
 let platform: Platform

@@ -1,7 +1,7 @@
 /** The command line, as its bundle is, beside a platform. */
 import { execFile } from "node:child_process"
 import { join } from "node:path"
-import { type Platform, root } from "../e2e/Platform.ts"
+import { type Platform, root } from "./Platform.ts"
 
 export interface Ran {
   readonly code: number
