@@ -16,14 +16,7 @@ export const configOf = Effect.fnUntraced(function* (
   const asked = new Set<string>()
   const scoped = noting(asked, layered(ambient, table))
   // Nothing is found, so everything is asked for.
-  yield* Effect.exit(
-    config.parse(
-      noting(
-        asked,
-        ConfigProvider.make(() => Effect.undefined)
-      )
-    )
-  )
+  yield* Effect.exit(config.parse(noting(asked, nothing)))
   const result = yield* Effect.result(config.parse(scoped))
   const unknown = Object.keys(table.values).find((key) => !asked.has(key))
   if (unknown !== undefined) {
@@ -33,11 +26,12 @@ export const configOf = Effect.fnUntraced(function* (
   const { cause } = result.failure
   const [issue] = "issue" in cause ? format(cause.issue).issues : []
   const path = issue?.path?.map(String) ?? []
-  const setting = path[0] ?? "settings"
-  const isThere = (yield* Effect.orDie(scoped.load([setting]))) !== undefined
+  const [setting = "settings"] = path
   const rule = lowerFirst(issue?.message ?? "it cannot be read")
+  const given = yield* Effect.orDie(inEnvironment(ambient, table, setting))
+  if (given !== undefined) return yield* refused(`${given.name}: ${rule}.`)
   return yield* refused(
-    isThere
+    setting in table.values
       ? `${file}: ${placeOf(table)} ${path.join(".")}: ${rule}.`
       : `${file}: ${placeOf(table)} ${setting}: is missing (${rule}); set it there or as ${environmentName(table, setting)}.`
   )
@@ -51,25 +45,35 @@ export const environmentName = (
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
+const nothing = ConfigProvider.make(() => Effect.undefined)
+
 /** The environment wins, so that a secret can stay out of the file. */
 const layered = (ambient: ConfigProvider.ConfigProvider, table: InstanceTable) => {
   const written = ConfigProvider.fromUnknown(table.values)
   return ConfigProvider.make((path) =>
     Effect.gen(function* () {
       const [setting] = path
-      const isWhole = path.length === 1 && typeof setting === "string"
-      for (const name of isWhole ? namesOf(table, setting) : []) {
-        const node = yield* ambient.load([name])
-        if (node?.value !== undefined && node.value !== "") return node
-      }
-      const node = yield* written.load(path)
+      if (path.length > 1 || typeof setting !== "string") return yield* written.load(path)
+      const given = yield* inEnvironment(ambient, table, setting)
+      const node = given?.node ?? (yield* written.load(path))
       // Where programs are found is the same for all, unless one says otherwise.
-      return node === undefined && isWhole && setting === "path"
-        ? yield* ambient.load(["PATH"])
-        : node
+      return node === undefined && setting === "path" ? yield* ambient.load(["PATH"]) : node
     })
   )
 }
+
+/** A setting that is given there, under the first of its names. */
+const inEnvironment = Effect.fnUntraced(function* (
+  ambient: ConfigProvider.ConfigProvider,
+  table: InstanceTable,
+  setting: string
+) {
+  for (const name of namesOf(table, setting)) {
+    const node = yield* ambient.load([name])
+    if (node?.value !== undefined && node.value !== "") return { name, node }
+  }
+  return undefined
+})
 
 const namesOf = (table: InstanceTable, setting: string): ReadonlyArray<string> => {
   const fixed = table.fixed[setting]

@@ -220,6 +220,16 @@ it.effect.each(mistakes)("%j is refused in one line", ([toml, line]) =>
   })
 )
 
+it.effect("a secret that is wrong is named and not shown", () =>
+  Effect.gen(function* () {
+    const environment = { DEPLOY_MCP_VAULT_KEY: "hunter2" }
+    assert.strictEqual(
+      yield* Effect.flip(selected(null, environment)),
+      "DEPLOY_MCP_VAULT_KEY: expected 32 bytes in base64."
+    )
+  })
+)
+
 it.effect("a file that was named must be there", () =>
   Effect.gen(function* () {
     assert.strictEqual(

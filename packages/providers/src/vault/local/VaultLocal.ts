@@ -19,11 +19,21 @@ import {
 import { join } from "node:path"
 import { Host, make } from "@deploy-mcp/domain/Provider"
 import { Vault, VaultError } from "@deploy-mcp/domain/Vault"
-import { Config, Effect, Layer, Option, Redacted } from "effect"
+import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
+
+const keyBytes = 32
+
+const KeyText = Schema.String.check(
+  Schema.makeFilter((text: string) =>
+    Buffer.from(text.trim(), "base64").length === keyBytes
+      ? undefined
+      : `expected ${keyBytes} bytes in base64`
+  )
+)
 
 const config = Config.all({
   /** 32 random bytes in base64, e.g. from `openssl rand -base64 32`; else made once and kept in `vault.key`. */
-  key: Config.option(Config.Redacted("key"))
+  key: Config.option(Config.schema(Schema.RedactedFromValue(KeyText), "key"))
 })
 
 const layer = (settings: Config.Success<typeof config>) =>
@@ -105,7 +115,7 @@ const keyFromFile = (file: string): Buffer => {
 
 const parseKey = (text: string, source: string): Buffer => {
   const key = Buffer.from(text.trim(), "base64")
-  if (key.length !== 32) throw new Error(`${source} must hold 32 bytes in base64`)
+  if (key.length !== keyBytes) throw new Error(`${source} must hold ${keyBytes} bytes in base64`)
   return key
 }
 
