@@ -26,11 +26,10 @@ export interface DockerApi {
   /** Images with this label that have no name. */
   readonly unnamed: (label: string) => Effect.Effect<ReadonlyArray<typeof Listed.Type>, BuildError>
   readonly tag: (id: string, repository: string, tag: string) => Effect.Effect<void, BuildError>
-  /**
-   * By its name or id; succeeds also when there is none. What a running container uses loses its name
-   * only, and is kept when it has none.
-   */
-  readonly remove: (name: string) => Effect.Effect<void, BuildError>
+  /** Takes the name away, and the image with it unless a running container uses it. */
+  readonly removeNamed: (name: string) => Effect.Effect<void, BuildError>
+  /** Unless a container uses it, also one that has ended. */
+  readonly removeUnused: (id: string) => Effect.Effect<void, BuildError>
 }
 
 export const make = (socket: string): DockerApi => {
@@ -43,6 +42,8 @@ export const make = (socket: string): DockerApi => {
       )
     )
   const image = (name: string) => `/images/${encodeURIComponent(name)}`
+  // 404: there is none; 409: a container uses it.
+  const erase = (path: string) => call("DELETE", path, [200, 404, 409]).pipe(Effect.asVoid)
   return {
     version: call("GET", "/version", [200]).pipe(
       Effect.flatMap(decoded(Version)),
@@ -64,8 +65,8 @@ export const make = (socket: string): DockerApi => {
       const name = new URLSearchParams({ repo: repository, tag })
       return call("POST", `${image(id)}/tag?${name}`, [201]).pipe(Effect.asVoid)
     },
-    remove: (name) =>
-      call("DELETE", `${image(name)}?force=true`, [200, 404, 409]).pipe(Effect.asVoid)
+    removeNamed: (name) => erase(`${image(name)}?force=true`),
+    removeUnused: (id) => erase(image(id))
   }
 }
 
@@ -88,7 +89,7 @@ const ask = (socketPath: string, method: string, path: string): Effect.Effect<Re
       resume(
         Effect.fail(unavailable(`Docker does not answer at ${socketPath}: ${errorCode(cause)}.`))
       )
-    const question = request({ socketPath, method, path, agent: false }, (answer) => {
+    const question = request({ socketPath, method, path, agent: false, timeout }, (answer) => {
       let text = ""
       answer.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk
@@ -96,6 +97,14 @@ const ask = (socketPath: string, method: string, path: string): Effect.Effect<Re
       answer.once("end", () => resume(Effect.succeed({ status: answer.statusCode ?? 0, text })))
       answer.once("error", lost)
     })
+    question.once("timeout", () => question.destroy(new SilentError()))
     question.once("error", lost).end()
     return Effect.sync(() => question.destroy())
   })
+
+/** Milliseconds without a byte. An engine that is stopped in the middle keeps its socket open. */
+const timeout = 60_000
+
+class SilentError extends Error {
+  readonly code = "ETIMEDOUT"
+}

@@ -49,6 +49,15 @@ const cases: ReadonlyArray<[of: string, ended: Partial<Ended>, code: string, cau
     /^Dockerfile is not valid \(line 2\): unknown instruction: RUUN\.$/u
   ],
   [
+    "the server's own network",
+    {
+      message:
+        "ERROR: failed to solve: granting entitlement network.host is not allowed by build daemon configuration"
+    },
+    "manifest_invalid",
+    /^Dockerfile can not be built: entitlement network\.host is not allowed/u
+  ],
+  [
     "an image that does not exist",
     failed(
       "[internal] load metadata for docker.io/library/nosuch:1",

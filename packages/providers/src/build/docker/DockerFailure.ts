@@ -101,7 +101,7 @@ const fileFailure = (message: string, { dockerfile }: Context): BuildError | nul
   }
   const wrong =
     /failed to create LLB definition: (.*)/u.exec(message)?.[1] ??
-    /(?:the Dockerfile|Dockerfile) cannot be empty.*/u.exec(message)?.[0]
+    /(?:the Dockerfile cannot be empty|entitlement \S+ is not allowed).*/u.exec(message)?.[0]
   return wrong === undefined
     ? null
     : rejected("manifest_invalid", `Dockerfile can not be built: ${shorten(wrong)}.`)

@@ -75,18 +75,19 @@ export const keepImage = (
 
 /** Succeeds also when there is none. */
 export const removeImage = (api: DockerApi, key: ArtifactKey): Effect.Effect<void, BuildError> =>
-  api.remove(nameOf(key))
+  api.removeNamed(nameOf(key))
 
 /** Removes what `work` has made and nobody named. */
 export const dropUnnamed = (api: DockerApi, work: Work): Effect.Effect<void, BuildError> =>
   Effect.gen(function* () {
-    for (const { Id } of yield* api.unnamed(`${workLabel}=${work.name}`)) yield* api.remove(Id)
+    for (const { Id } of yield* api.unnamed(`${workLabel}=${work.name}`))
+      yield* api.removeUnused(Id)
   })
 
 /** The same for all that belongs to processes that are gone. */
 export const sweepUnnamed = (api: DockerApi): Effect.Effect<void, BuildError> =>
   Effect.gen(function* () {
     for (const { Id, Labels } of yield* api.unnamed(workLabel)) {
-      if (!worksOn(Labels?.[workLabel] ?? "")) yield* api.remove(Id)
+      if (!worksOn(Labels?.[workLabel] ?? "")) yield* api.removeUnused(Id)
     }
   })
