@@ -91,6 +91,14 @@ it.effect("a file adds instances, chooses defaults and the build of a deploy", (
   })
 )
 
+it.effect("a built-in instance that a table changes is still the default", () =>
+  Effect.gen(function* () {
+    const changed = builtin.map((line) => /^(\S+)\.(\S+) →/u.exec(line))
+    const tables = changed.map((found) => `[${found?.[1]}.${found?.[2]}]`).reverse()
+    assert.deepStrictEqual(summary(yield* selected(tables.join("\n"))), builtin)
+  })
+)
+
 it.effect("an instance reads the environment first, then its table", () =>
   Effect.gen(function* () {
     const toml = `

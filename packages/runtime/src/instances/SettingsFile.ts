@@ -80,10 +80,12 @@ const tablesOf = Effect.fnUntraced(function* (
       given.push(yield* instanceOf(file, service, name, values))
     }
   }
-  const untouched = builtins
-    .filter((one) => !given.some(({ service, name }) => isSame(one, service, name)))
-    .map((one) => ({ ...one, module: null, values: {}, own: {} }))
-  const instances = [...untouched, ...given]
+  // Built-in ones first, changed or not: the first of a service is its default.
+  const untouched = builtins.map((one) => ({ ...one, module: null, values: {}, own: {} }))
+  const instances = [
+    ...untouched.map((one) => given.find(({ service, name }) => isSame(one, service, name)) ?? one),
+    ...given.filter(({ service, name }) => !builtins.some((one) => isSame(one, service, name)))
+  ]
   return { file, instances, defaults: yield* defaultsOf(file, chosen, instances) }
 })
 
@@ -115,7 +117,8 @@ const instanceOf = Effect.fnUntraced(function* (
       return yield* refused(`${file}: ${place} ${key}: must be text in quotes.`)
     }
   }
-  const isBuiltin = builtin !== undefined && (provider ?? builtin.provider) === builtin.provider
+  const isBuiltin =
+    builtin !== undefined && module === null && (provider ?? builtin.provider) === builtin.provider
   const fixed = Object.entries(isBuiltin ? builtin.fixed : {}).find(([key]) => key in rest)
   if (fixed !== undefined) {
     return yield* refused(
@@ -128,7 +131,7 @@ const instanceOf = Effect.fnUntraced(function* (
   return {
     service,
     name,
-    provider: typeof provider === "string" ? provider : (builtin?.provider ?? null),
+    provider: typeof provider === "string" ? provider : isBuiltin ? builtin.provider : null,
     module: typeof module === "string" ? module : null,
     values: Object.fromEntries(Object.entries(rest).filter(([key]) => !ownNames.includes(key))),
     own: pickTexts(rest, ownNames),
