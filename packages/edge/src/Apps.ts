@@ -9,13 +9,13 @@ import { type RequestHead, readHead } from "./RequestHead.ts"
 import type { Stage } from "./Stage.ts"
 import type { Hostnames } from "./Stages.ts"
 import { tunnel } from "./Tunnel.ts"
-import { admit } from "./WaitingRoom.ts"
+import { admit, type Patience } from "./WaitingRoom.ts"
 
 export interface AppsOptions {
   readonly hostnames: Hostnames
   readonly appsDomain: string
-  /** Milliseconds that a request waits for a release that is starting or coming back. */
-  readonly holdMs: number
+  /** For a release that is starting, waking up or coming back. */
+  readonly patience: Patience
   /** Milliseconds without a byte after which a process is not waited for any longer. */
   readonly idleMs: number
   /** Milliseconds that a connection to a release may take to come about. */
@@ -23,7 +23,7 @@ export interface AppsOptions {
 }
 
 export const makeApps = (options: AppsOptions): Listening => {
-  const { appsDomain, connectMs, holdMs, hostnames, idleMs } = options
+  const { appsDomain, connectMs, hostnames, idleMs, patience } = options
   const idle = makeIdleWatch(idleMs)
   const suffix = `.${appsDomain.toLowerCase()}`
   const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
@@ -36,7 +36,7 @@ export const makeApps = (options: AppsOptions): Listening => {
   return {
     onRequest: (request, response) => {
       const head = readHead(request, false)
-      admit(() => find(head, false), holdMs, {
+      admit(() => find(head, false), patience, {
         client: response,
         refuse: (page) => sendPage(request, response, page),
         files: (files) => files.serve(request, response),
@@ -50,7 +50,7 @@ export const makeApps = (options: AppsOptions): Listening => {
       // Without a listener, a client that resets the connection would be a fault of the edge.
       socket.on("error", () => socket.destroy())
       const head = readHead(request, true)
-      admit(() => find(head, true), holdMs, {
+      admit(() => find(head, true), patience, {
         client: socket,
         refuse: (page) => sendPageOnSocket(request, socket, page),
         files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),

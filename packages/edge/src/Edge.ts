@@ -4,14 +4,14 @@
  */
 import { createHash } from "node:crypto"
 import { mkdir, realpath } from "node:fs/promises"
-import { availableParallelism } from "node:os"
+import { availableParallelism, totalmem } from "node:os"
 import { join } from "node:path"
 import type { Role } from "@deploy-mcp/domain/node/NodeProtocol"
 import { makeApps } from "./Apps.ts"
 import { type ControlSocket, makeControlSocket } from "./ControlSocket.ts"
 import { makeConversation } from "./Conversation.ts"
 import { makeConversations } from "./Conversations.ts"
-import { loadDesiredStates } from "./DesiredStates.ts"
+import { type DesiredStates, loadDesiredStates } from "./DesiredStates.ts"
 import { makeFileCache } from "./FileCache.ts"
 import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { makeListener } from "./Listener.ts"
@@ -19,6 +19,7 @@ import { type Log, stderrLog } from "./Log.ts"
 import { loadNodeKey } from "./NodeKey.ts"
 import type { Processes, ProcessesOptions } from "./process/Processes.ts"
 import { makeRuntimeLog } from "./RuntimeLog.ts"
+import { loadSleepers } from "./Sleepers.ts"
 import { type Hostnames, makeStages } from "./Stages.ts"
 import { makeStartQueue } from "./StartQueue.ts"
 import { makeVariants } from "./Variants.ts"
@@ -38,10 +39,16 @@ export interface EdgeOptions {
   readonly graceMs?: number
   /** Milliseconds that a request waits for a release that starts. */
   readonly holdMs?: number
+  /** How many requests may wait for one stage. */
+  readonly places?: number
   /** Milliseconds without a byte after which a process is not waited for any longer. */
   readonly idleMs?: number
   /** Milliseconds that a connection to a release may take to come about. */
   readonly connectMs?: number
+  /** Bytes of memory that sleeping releases may hold together before some of them are stopped. */
+  readonly frozenBytes?: number
+  /** Milliseconds that a release sleeps in memory before it is stopped. */
+  readonly frozenMs?: number
 }
 
 export interface Edge {
@@ -80,6 +87,13 @@ const serve = async (
   const desired = await loadDesiredStates(folder, log)
   const runtimeLog = makeRuntimeLog({ folder: join(home, "logs", "runtime"), log })
   const processes = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const sleepers = await loadSleepers({
+    folder: join(folder, "asleep"),
+    log,
+    listed: releasesOf(desired),
+    frozenBytes: options.frozenBytes ?? totalmem() / 4,
+    frozenMs: options.frozenMs ?? 24 * 60 * 60_000
+  })
   const starts = makeStartQueue(4 * availableParallelism())
   const fileCache = makeFileCache()
   const variants = makeVariants({
@@ -101,12 +115,14 @@ const serve = async (
       fileCache,
       variants,
       starts,
+      sleepers,
       drainMs: options.drainMs ?? 30_000,
       graceMs: options.graceMs ?? 10_000
     })
   const stages = { deploy: stagesOf("deploy"), ingress: stagesOf("ingress") }
-  const { appsDomain, connectMs = 5_000, holdMs = 10_000, idleMs = 300_000 } = options
-  const listener = makeListener(makeApps({ hostnames, appsDomain, holdMs, idleMs, connectMs }))
+  const { appsDomain, connectMs = 5_000, idleMs = 300_000 } = options
+  const patience = { holdMs: options.holdMs ?? 10_000, places: options.places ?? 1_000 }
+  const listener = makeListener(makeApps({ hostnames, appsDomain, patience, idleMs, connectMs }))
   for (const role of roles) {
     for (const spec of desired.of[role].stages.values()) stages[role].put(spec)
   }
@@ -139,6 +155,7 @@ const serve = async (
     releaseSocket(home, control.close)
     await listener.close(5_000)
     await Promise.all([...roles.map((role) => stages[role].close()), variants.close()])
+    await sleepers.close()
     await processes.close()
     await runtimeLog.close()
     await held.leave()
@@ -158,6 +175,11 @@ const serve = async (
 }
 
 const roles = ["deploy", "ingress"] as const
+
+const releasesOf = ({ of }: DesiredStates): ReadonlySet<string> => {
+  const specs = roles.flatMap((role) => [...of[role].stages.values()])
+  return new Set(specs.flatMap(({ releases }) => releases.map(({ release }) => release)))
+}
 
 const homeIdOf = (home: string): string =>
   createHash("sha256").update(home).digest("hex").slice(0, 8)

@@ -64,6 +64,15 @@ export const starting = (name: string): Page => ({
   retryAfter: 2
 })
 
+export const crowded = (name: string): Page => ({
+  status: 503,
+  code: "crowded",
+  title: `${name} is starting`,
+  message: `${name} is being started, and too many requests wait for it already.`,
+  next: "Try again in a moment.",
+  retryAfter: 2
+})
+
 export const failed = (name: string, failureCode: string | null): Page => ({
   status: 502,
   code: failureCode ?? "unreachable",

@@ -6,6 +6,7 @@ import { isIP } from "node:net"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import type {
   ProcessFailure,
+  ProcessWorkload,
   ReleaseObserved,
   ReleaseSpec,
   StageSpec,
@@ -23,6 +24,8 @@ import type {
   ProcessState,
   RunningProcess
 } from "./process/Processes.ts"
+import { makeSleep, neverSleeps, type Sleep } from "./Sleep.ts"
+import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
 import { abandon, leadsTo, openUpstream, type Upstream } from "./Upstream.ts"
@@ -35,7 +38,10 @@ export interface Release {
   /** It was able to answer at least once. */
   readonly everHealthy: boolean
   readonly files: StaticFiles | null
+  /** Null while it sleeps or can't answer. */
   readonly upstream: Upstream | null
+  /** Somebody waits for it: it is to answer soon if it sleeps. */
+  readonly wake: () => void
   /** Known once it was healthy. Whoever holds the route says when they run. */
   readonly workers: Workers
   /** The same release may be listed with another address: new requests go there. Calls nobody back. */
@@ -56,6 +62,7 @@ export interface ReleaseOptions {
   readonly processes: Processes
   readonly nodeKey: NodeKey
   readonly starts: StartQueue
+  readonly sleepers: Sleepers
   readonly fileCache: FileCache
   readonly variants: Variants
   /** Start before others that wait: a route leads to it. */
@@ -79,13 +86,15 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let running: RunningProcess | null = null
   let workers = noWorkers
   let retries = 0
+  /** Which of its runs is the present one: what a stopped one says is not told. */
+  let run = 0
   let phase: "serving" | "draining" | "stopping" | "stopped" = "serving"
   let onIdle: (() => void) | null = null
 
   const adopt = (next: ProcessState): void => {
     if (next.state === "healthy") everHealthy = true
     const { endpoint } = next
-    const isThere = next.state === "healthy" && endpoint !== null
+    const isThere = next.state === "healthy" && endpoint !== null && sleep.depth === null
     // A pooled connection to a process that is gone would fail the request that takes it.
     if (upstream !== null && !(isThere && leadsTo(upstream, endpoint))) {
       abandon(upstream)
@@ -95,6 +104,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
     state = next
   }
   const become = (next: ProcessState): void => {
+    sleep.disturbed()
     adopt(next)
     options.onChange()
   }
@@ -121,6 +131,8 @@ export const startRelease = (options: ReleaseOptions): Release => {
       return fail("the variables are not sealed to the key of this node")
     }
     if (phase === "stopping" || phase === "stopped") return
+    run += 1
+    const own = run
     const { promise: settled, resolve } = Promise.withResolvers<void>()
     const redact = redactor(Object.values(variables))
     const onLine: ReleaseOptions["onLine"] = (stream, text, process) =>
@@ -135,7 +147,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       onLine,
       onState: (next) => {
         if (next.state !== "starting") resolve()
-        become({ ...next, failure: redactedFailure(next.failure, redact) })
+        if (own === run) become({ ...next, failure: redactedFailure(next.failure, redact) })
       }
     }
     try {
@@ -154,8 +166,38 @@ export const startRelease = (options: ReleaseOptions): Release => {
     if (workload.kind === "static") void beginStatic(workload)
     if (workload.kind === "process") starts.add(() => beginProcess(workload), options.urgent)
   }
-  adopt(state)
-  begin()
+
+  const stopAsleep = async (): Promise<void> => {
+    const stopping = running
+    run += 1
+    running = null
+    retries += state.restarts
+    state = { ...state, restarts: 0, endpoint: null }
+    await stopping?.stop(asleepGraceMs)
+  }
+  const sleepFor = (workload: ProcessWorkload, idleAfter: number): Sleep =>
+    makeSleep({
+      release: spec.release,
+      idleAfter,
+      sleepers: options.sleepers,
+      isIdle: () => phase === "serving" && answering.size === 0 && state.state === "healthy",
+      freeze: async () => (await running?.freeze()) ?? null,
+      thaw: async () => await running?.thaw(),
+      stop: stopAsleep,
+      start: () => starts.add(() => beginProcess(workload), true),
+      onChange: () => {
+        adopt(state)
+        options.onLine("platform", wordsOf(sleep, idleAfter))
+        options.onChange()
+      }
+    })
+  const sleep = maySleep(spec.workload)
+    ? sleepFor(spec.workload, spec.workload.idleAfter)
+    : neverSleeps
+  if (sleep.depth === null) {
+    adopt(state)
+    begin()
+  } else adopt({ ...state, state: "healthy" })
 
   return {
     spec,
@@ -167,6 +209,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
         state: phase === "stopped" ? "stopped" : state.state,
         restarts: state.restarts + retries,
         port: state.endpoint?.port ?? null,
+        ...(sleep.depth === null || phase === "stopped" ? {} : { asleep: sleep.depth }),
         failure: state.failure
       }
     },
@@ -179,6 +222,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
     get upstream() {
       return upstream
     },
+    wake: sleep.wake,
     get workers() {
       return workers
     },
@@ -188,7 +232,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
     enter: (abort) => {
       answering.add(abort)
       return () => {
-        if (answering.delete(abort) && answering.size === 0) onIdle?.()
+        if (!answering.delete(abort) || answering.size > 0) return
+        sleep.used()
+        onIdle?.()
       }
     },
     retry: () => {
@@ -207,6 +253,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       onIdle = null
       if (phase !== "draining") return
       phase = "stopping"
+      await sleep.leave()
       await Promise.all([running?.stop(graceMs), workers.stop(graceMs)])
       for (const abort of answering) abort()
       upstream?.agent.destroy()
@@ -217,6 +264,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
     revive: () => {
       if (phase === "stopping" || phase === "stopped") return false
       phase = "serving"
+      sleep.used()
       onIdle?.()
       return true
     }
@@ -236,6 +284,24 @@ const firstState = (workload: Workload): ProcessState => {
     ? { ...none, state: "healthy", endpoint: { host, port } }
     : { ...none, state: "failed", failure: startFailed(`${host} port ${port} is no address`) }
 }
+
+/** What has workers works although nobody asks it. */
+const maySleep = (
+  workload: Workload
+): workload is ProcessWorkload & { readonly idleAfter: number } =>
+  workload.kind === "process" &&
+  typeof workload.idleAfter === "number" &&
+  Object.keys(workload.workers ?? {}).length === 0
+
+const wordsOf = ({ depth }: Sleep, idleAfter: number): string =>
+  depth === null
+    ? "Woken up."
+    : depth === "frozen"
+      ? `Put to sleep after ${idleAfter / 1000} s without a request.`
+      : "Stopped in its sleep, to be started by the next request."
+
+/** Milliseconds between SIGTERM and SIGKILL for one that sleeps: the next request may wait for it. */
+const asleepGraceMs = 2_000
 
 /** How long a start may hold its place in the queue. */
 const placeMs = 5_000

@@ -13,6 +13,7 @@ import type { NodeKey } from "./NodeKey.ts"
 import type { Processes } from "./process/Processes.ts"
 import { type Release, startRelease } from "./Release.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
+import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import type { Variants } from "./Variants.ts"
 import { makeShift, noWorkers } from "./Workers.ts"
@@ -26,6 +27,8 @@ export interface Stage {
   readonly remove: (generation: number) => Promise<void>
   /** The same without waiting for those being answered. */
   readonly close: () => Promise<void>
+  /** How many wait for a change. */
+  readonly waiting: number
   /** Calls back once, at the next change of any release or of the route; returns how to forget it. */
   readonly onceChanged: (callback: () => void) => () => void
   readonly observations: () => ReadonlyArray<ReleaseObserved | RouteObserved>
@@ -35,6 +38,7 @@ export interface StageOptions {
   readonly processes: Processes
   readonly nodeKey: NodeKey
   readonly starts: StartQueue
+  readonly sleepers: Sleepers
   readonly runtimeLog: RuntimeLog
   readonly fileCache: FileCache
   readonly variants: Variants
@@ -119,9 +123,10 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     converge()
   }
 
-  /** A routed release that never became healthy here worked once elsewhere, or before a restart. */
+  /** A routed release that can't be started worked once: elsewhere, before a restart or a sleep. */
   const retryLater = (release: Release): void => {
-    if (release.everHealthy || retry !== null) return
+    const { kind } = release.spec.workload
+    if ((release.everHealthy && kind !== "process") || retry !== null) return
     const delay = Math.min(1_000 * 2 ** retries, 60_000)
     retry = setTimeout(() => {
       retry = null
@@ -142,6 +147,8 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
 
   const retire = (id: string, release: Release): void => {
     releases.delete(id)
+    // A new edge finds asleep what slept when this one ended.
+    if (!closing) options.sleepers.awake(id)
     const drainMs = closing ? 0 : options.drainMs
     const gone = release.retire(drainMs, graceMs()).finally(() => {
       leaving.delete(release)
@@ -164,6 +171,9 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     },
     get target() {
       return routed
+    },
+    get waiting() {
+      return waiting.size
     },
     put: (next) => {
       spec = next

@@ -192,6 +192,8 @@ describe("after a crash or a restart", () => {
           )
           return {
             state: { ...state, state: "starting", endpoint: null },
+            freeze: async () => null,
+            thaw: async () => {},
             stop: async () => onState({ ...state, state: "stopped", endpoint: null })
           }
         }

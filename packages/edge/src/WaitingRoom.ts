@@ -1,10 +1,10 @@
 /**
- * Lets a request in to the live release of its stage. While that one is starting, or a crashed
- * process comes back, the request waits: most starts are shorter than anybody's patience.
+ * Lets a request in to the live release of its stage. While that one is starting or wakes up, or a
+ * crashed process comes back, the request waits: most starts are shorter than anybody's patience.
  */
 import type { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
-import { failed, notLive, type Page, starting } from "./Pages.ts"
+import { crowded, failed, notLive, type Page, starting } from "./Pages.ts"
 import type { Release } from "./Release.ts"
 import type { Stage } from "./Stage.ts"
 import type { StaticFiles } from "./StaticFiles.ts"
@@ -27,8 +27,19 @@ export interface Visitor {
   ) => void
 }
 
+export interface Patience {
+  /** Milliseconds that a request waits in all. */
+  readonly holdMs: number
+  /** How many requests may wait for one stage. */
+  readonly places: number
+}
+
 /** `find` is asked again after each wait: the hostname may lead to another stage by then. */
-export const admit = (find: () => Stage | Page, holdMs: number, visitor: Visitor): void => {
+export const admit = (
+  find: () => Stage | Page,
+  { holdMs, places }: Patience,
+  visitor: Visitor
+): void => {
   // The clock begins to run when it is first asked: most requests never wait.
   let end: number | null = null
   const left = (): number => {
@@ -49,9 +60,11 @@ export const admit = (find: () => Stage | Page, holdMs: number, visitor: Visitor
     } else if (target.observed.state === "failed") {
       visitor.refuse(failed(spec.name, target.observed.failure?.code ?? null))
     } else {
+      target.wake()
       const ms = left()
-      if (ms > 0) wait(stage, ms, visitor.client, enter)
-      else visitor.refuse(starting(spec.name))
+      if (ms <= 0) visitor.refuse(starting(spec.name))
+      else if (stage.waiting >= places) visitor.refuse(crowded(spec.name))
+      else wait(stage, ms, visitor.client, enter)
     }
   }
   /** The process refused although it was healthy a moment ago: it is going, or coming back. */

@@ -57,7 +57,12 @@ const run = {
   /** Cores. */
   cpu: Schema.Finite,
   /** Milliseconds from start to the first healthy answer. */
-  startTimeout: Schema.Int
+  startTimeout: Schema.Int,
+  /**
+   * Milliseconds without a request after which it may be put to sleep; the next request wakes it.
+   * Absent or null: it always runs. What has workers is never put to sleep.
+   */
+  idleAfter: Schema.optionalKey(Schema.NullOr(Schema.Int))
 }
 
 /** A process that listens on PORT. */
@@ -224,6 +229,9 @@ export type ProcessFailure = typeof ProcessFailure.Type
 export const ReleaseState = Schema.Literals(["starting", "healthy", "failed", "stopped"])
 export type ReleaseState = typeof ReleaseState.Type
 
+export const Asleep = Schema.Literals(["frozen", "stopped"])
+export type Asleep = typeof Asleep.Type
+
 /** One release as it is now. `failed` is final for a release that was never healthy; a live one is restarted. */
 export const ReleaseObserved = Schema.Struct({
   type: Schema.Literal("release"),
@@ -236,6 +244,11 @@ export const ReleaseObserved = Schema.Struct({
   port: Schema.NullOr(Schema.Int),
   /** Where a healthy release is reached, told by a provider that leaves hostnames to an ingress. */
   endpoint: Schema.optionalKey(EndpointWorkload),
+  /**
+   * It sleeps until the next request: in memory, or without any process. It is `healthy` all the
+   * while. Absent: it is awake.
+   */
+  asleep: Schema.optionalKey(Asleep),
   failure: Schema.NullOr(ProcessFailure)
 })
 export type ReleaseObserved = typeof ReleaseObserved.Type

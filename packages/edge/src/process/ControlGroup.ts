@@ -154,14 +154,27 @@ export const processesOf = async (group: ControlGroup): Promise<ReadonlyArray<nu
   return [...pids]
 }
 
+export const canFreeze = ({ groups }: ControlGroup): boolean => groups.roots.has("freezer")
+
+/** All that is in it stands still, also what it starts in this moment. */
+export const freeze = (group: ControlGroup): Promise<void> => setFrozen(group, true)
+
 /** Whatever was sent to a frozen process is heard from now on. */
 export const thaw = (group: ControlGroup): Promise<void> =>
-  group.groups.roots.has("freezer")
-    ? writeFile(
-        fileOf(group, "freezer", group.groups.version === 1 ? "freezer.state" : "cgroup.freeze"),
-        group.groups.version === 1 ? "THAWED" : "0"
-      ).catch(() => {})
-    : Promise.resolve()
+  canFreeze(group) ? setFrozen(group, false).catch(() => {}) : Promise.resolve()
+
+const setFrozen = (group: ControlGroup, frozen: boolean): Promise<void> =>
+  group.groups.version === 1
+    ? writeFile(fileOf(group, "freezer", "freezer.state"), frozen ? "FROZEN" : "THAWED")
+    : writeFile(fileOf(group, "freezer", "cgroup.freeze"), frozen ? "1" : "0")
+
+/** Bytes that count against its limit. Null: nobody counts. */
+export const memoryOfGroup = async (group: ControlGroup): Promise<number | null> => {
+  if (!group.groups.roots.has("memory")) return null
+  const file = group.groups.version === 1 ? "memory.usage_in_bytes" : "memory.current"
+  const text = await readFile(fileOf(group, "memory", file), "utf8").catch(() => null)
+  return text === null ? null : Number(text)
+}
 
 const kill = (pid: number): void => {
   try {

@@ -1,8 +1,4 @@
-/** For tests: an edge that starts two services and a worker, some of them frozen, and waits to be killed. */
-import { readdir, writeFile } from "node:fs/promises"
-import { join } from "node:path"
-import { findControlGroups } from "./ControlGroup.ts"
-import { namespacePrefix } from "./Network.ts"
+/** For tests: an edge that starts two services and a worker, one of them frozen, and waits to be killed. */
 import { treeOf } from "./ProcessTree.ts"
 import { openTestEdge } from "./TestEdge.ts"
 
@@ -16,14 +12,6 @@ for (const run of runs) await run.healthy()
 const worker = await edge.work(`console.log("works"); setInterval(() => {}, 1000)`)
 await worker.line(/works/)
 const pids = (await treeOf(process.pid)).filter((pid) => pid !== process.pid)
-const groups = await findControlGroups()
-const freezer = groups?.roots.get("freezer")
-if (groups && freezer) {
-  const names = await readdir(freezer)
-  for (const name of names.filter((one) => one.startsWith(namespacePrefix(homeId)))) {
-    const [file, word] = groups.version === 1 ? ["freezer.state", "FROZEN"] : ["cgroup.freeze", "1"]
-    await writeFile(join(freezer, name, file), word)
-  }
-}
+await runs[0]?.process.freeze()
 console.log(`ready ${process.pid} ${pids.join(" ")}`)
 setInterval(() => {}, 60_000)

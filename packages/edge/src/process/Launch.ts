@@ -25,7 +25,10 @@ export interface Launched {
   readonly port: number | null
   /** When it has ended and all that it printed was read. */
   readonly exited: Promise<Exit>
-  /** SIGTERM to the service itself. False: nobody is there to hear it. */
+  /** Lets all that belongs to it stand still; answers with the bytes of memory that it keeps. */
+  readonly freeze: () => Promise<number>
+  readonly thaw: () => Promise<void>
+  /** Thaws it, then SIGTERM to the service itself. False: nobody is there to hear it. */
   readonly terminate: () => Promise<boolean>
   /** Kills what still runs; resolves when nothing is left. May be called twice. */
   readonly remove: () => Promise<void>

@@ -17,11 +17,19 @@ import {
 import { firstUser } from "./LaunchInSlot.ts"
 import type { Machine } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
-import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
-import { childrenOf, signalProcess } from "./ProcessTree.ts"
+import {
+  forgetProcess,
+  killRun,
+  marker,
+  newRun,
+  processesOfRun,
+  recordProcess
+} from "./PidRecords.ts"
+import { childrenOf, signalProcess, treeOf } from "./ProcessTree.ts"
 import { minimalEnvironment } from "./Program.ts"
 import { serviceSandbox } from "./ServiceSandbox.ts"
 import { insideSandbox } from "./SlotScript.ts"
+import { residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
 
 export const launchDirect =
@@ -79,6 +87,7 @@ const launchSandbox = async (
   return follow(child, request, port, {
     inside,
     service: async (first) => (await childrenOf(first))[0],
+    all: treeOf,
     killRest: async () => {
       const first = await recorded
       if (first !== null) signalProcess(first, "SIGKILL")
@@ -128,6 +137,7 @@ const launchPlain = async (
   return follow(child, request, port, {
     inside: Promise.resolve(child.pid ?? null),
     service: async (first) => first,
+    all: (first) => processesOfRun(first, run),
     killRest: async () => {
       await recorded
       await killRun(machine, pid, run)
@@ -146,6 +156,8 @@ interface Parts {
   /** The first process inside; null: there never was one. */
   readonly inside: Promise<number | null>
   readonly service: (inside: number) => Promise<number | undefined>
+  /** The first one and all that belongs to it. */
+  readonly all: (inside: number) => Promise<ReadonlyArray<number>>
   readonly killRest: () => Promise<void>
   readonly forget: () => Promise<void>
 }
@@ -168,7 +180,17 @@ const follow = async (
     await parts.killRest()
     return { outOfMemory: false, started: (await parts.inside) !== null }
   })
+  const all = async () => {
+    const first = await parts.inside
+    return first === null ? [] : parts.all(first)
+  }
+  const still = standStill(all)
+  const freeze = async () => {
+    await still.freeze()
+    return residentMemory(await all())
+  }
   const terminate = async () => {
+    await still.thaw()
     const first = await parts.inside
     return first === null ? false : terminateService(await parts.service(first))
   }
@@ -178,7 +200,18 @@ const follow = async (
     await exited
     await parts.forget()
   }
-  return { pid, host: "127.0.0.1", ownNetwork: false, port, exited, terminate, remove }
+  const { thaw } = still
+  return {
+    pid,
+    host: "127.0.0.1",
+    ownNetwork: false,
+    port,
+    exited,
+    freeze,
+    thaw,
+    terminate,
+    remove
+  }
 }
 
 /** MiB that a runtime reserves and never fills: Node 26 counts 560 of them before it does anything. */

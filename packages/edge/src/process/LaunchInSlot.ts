@@ -1,6 +1,13 @@
 /** Starts a process as its owner's own user inside a prepared slot. For an edge that is root. */
 import { stat } from "node:fs/promises"
-import { limitControlGroup, outOfMemoryKills, thaw } from "./ControlGroup.ts"
+import {
+  canFreeze,
+  freeze,
+  limitControlGroup,
+  memoryOfGroup,
+  outOfMemoryKills,
+  thaw
+} from "./ControlGroup.ts"
 import { environmentOf, shellAssignments, shellQuote } from "./Environment.ts"
 import { freePort } from "./FreePort.ts"
 import {
@@ -13,11 +20,19 @@ import {
 } from "./Launch.ts"
 import type { Machine, SlotTools } from "./Machine.ts"
 import { readLines } from "./OutputLines.ts"
-import { forgetProcess, killRun, marker, newRun, recordProcess } from "./PidRecords.ts"
-import { childrenOf } from "./ProcessTree.ts"
+import {
+  forgetProcess,
+  killRun,
+  marker,
+  newRun,
+  processesOfRun,
+  recordProcess
+} from "./PidRecords.ts"
+import { childrenOf, treeOf } from "./ProcessTree.ts"
 import { serviceSandbox } from "./ServiceSandbox.ts"
 import type { Slot } from "./Slot.ts"
 import type { SlotPool } from "./SlotPool.ts"
+import { residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
 
 /** Host users of owners: 200000 and up, which no distribution gives out. */
@@ -131,8 +146,20 @@ const follow = (
     await killRest()
     return { outOfMemory: killed > 0, started: (await inside) !== null }
   })
-  const terminate = async () => {
+  const all = () => (machine.bwrap ? treeOf(pid) : processesOfRun(pid, run))
+  const still = standStill(all)
+  const freezeAll = async () => {
+    if (slot.group && canFreeze(slot.group)) await freeze(slot.group)
+    else await still.freeze()
+    const counted = slot.group ? await memoryOfGroup(slot.group) : null
+    return counted ?? residentMemory(await all())
+  }
+  const thawAll = async () => {
     if (slot.group) await thaw(slot.group)
+    await still.thaw()
+  }
+  const terminate = async () => {
+    await thawAll()
     const first = await inside
     if (first === null) return false
     return terminateService(machine.bwrap ? (await childrenOf(first))[0] : first)
@@ -149,6 +176,8 @@ const follow = (
     ownNetwork: slot.network !== null,
     port,
     exited,
+    freeze: freezeAll,
+    thaw: thawAll,
     terminate,
     remove
   }

@@ -7,7 +7,13 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Machine } from "./Machine.ts"
-import { allProcesses, type ProcessStatus, processStatus, signalProcess } from "./ProcessTree.ts"
+import {
+  allProcesses,
+  type ProcessStatus,
+  processStatus,
+  signalProcess,
+  treeOf
+} from "./ProcessTree.ts"
 
 type Place = Pick<Machine, "files" | "homeId">
 
@@ -34,6 +40,17 @@ export const killRun = async (place: Place, pid: number, run: string): Promise<v
   await killAll(async (status) =>
     status.pid === pid && status.startTime === startTime ? true : (await markOf(status.pid)) === run
   )
+}
+
+/** Its first process, what descends from it, and what carries the marker of the run. */
+export const processesOfRun = async (pid: number, run: string): Promise<ReadonlyArray<number>> => {
+  const tree = new Set(await treeOf(pid))
+  const living = await allProcesses()
+  const marked = await Promise.all(
+    living.map(async (status) => ((await markOf(status.pid)) === run ? status.pid : null))
+  )
+  for (const one of marked) if (one !== null) tree.add(one)
+  return [...tree]
 }
 
 /** For a new edge: everything recorded or marked by an earlier one of this home. */

@@ -44,6 +44,13 @@ export interface RunningWorker {
 
 export interface RunningProcess {
   readonly state: ProcessState
+  /**
+   * Lets all that belongs to it stand still where it is, and says how many bytes of memory it keeps
+   * meanwhile. Null: there is nothing that could stand still. A stop is heard all the same.
+   */
+  readonly freeze: () => Promise<number | null>
+  /** Lets it go on. Does nothing when it was not frozen. */
+  readonly thaw: () => Promise<void>
   /** SIGTERM, `graceMs`, SIGKILL; resolves when nothing of it is left. May be called twice. */
   readonly stop: (graceMs: number) => Promise<void>
 }

@@ -29,6 +29,7 @@ export const supervise = (
   backoff: Backoff
 ): RunningProcess => {
   let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
+  let healthy: Launched | null = null
   const stop = makeStop()
 
   const publish = (change: Partial<ProcessState>) => {
@@ -42,6 +43,7 @@ export const supervise = (
     for (;;) {
       let pauseMs = backoff.first
       const ended = (end: End) => {
+        healthy = null
         const again = restart(end.failure, end.healthyMs)
         const { failure } = again
         pauseMs = again.pauseMs
@@ -49,8 +51,9 @@ export const supervise = (
         request.onLine("platform", `${failure.cause} Starting again in ${pauseMs} ms.`)
       }
       const end = await runOnce(request, launch, stop, {
-        onHealthy: (endpoint) => {
+        onHealthy: (endpoint, run) => {
           everHealthy = true
+          healthy = run
           publish({ state: "healthy", endpoint, failure: null })
         },
         onDown: ended
@@ -68,6 +71,8 @@ export const supervise = (
     get state() {
       return state
     },
+    freeze: async () => (await healthy?.freeze()) ?? null,
+    thaw: async () => await healthy?.thaw(),
     stop: (graceMs) => {
       stop.request(graceMs)
       return life
@@ -84,7 +89,7 @@ interface End {
 }
 
 interface Listeners {
-  readonly onHealthy: (endpoint: Endpoint) => void
+  readonly onHealthy: (endpoint: Endpoint, run: Launched) => void
   /** Comes as soon as a healthy one has ended: visitors must not be sent there while it is cleared. */
   readonly onDown: (end: End) => void
 }
@@ -133,7 +138,7 @@ const runOnce = async (
     return { failure, healthyMs: 0, told: false }
   }
   const since = Date.now()
-  listeners.onHealthy(outcome.endpoint)
+  listeners.onHealthy(outcome.endpoint, run)
   const failure = await Promise.race([ended, stop.requested])
   if (!failure || stop.signal.aborted) {
     await endGently(run, stop.graceMs())

@@ -29,6 +29,12 @@ const first = await edge.run(
 const endpoint = await first.healthy()
 const answer = await fetchText(endpoint)
 const told = await fetchText(endpoint, "/tell").then(JSON.parse)
+const frozenBytes = await first.process.freeze()
+const frozen = await statesOf("299.125")
+await first.process.thaw()
+const thawed = { states: await statesOf("299.125"), answer: await fetchText(endpoint) }
+// A stop has to be heard although it stands still.
+await first.process.freeze()
 const second = await edge.run(
   `require("node:http").createServer((q, a) => a.end("second")).listen(${port})`
 )
@@ -53,16 +59,16 @@ await worker.worker.stop(5000)
 const work = worker.lines
 await first.process.stop(5000)
 await edge.close()
-const commands = await Promise.all(
-  (await allProcesses()).map(({ pid }) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""))
-)
-const survivors = commands.filter((line) => line.includes("299.125"))
+const survivors = await statesOf("299.125")
 const { isolation } = edge.processes
 const lines = first.lines
 console.log(
   JSON.stringify({
     isolation,
     answer,
+    frozenBytes,
+    frozen,
+    thawed,
     lines,
     work,
     ...told,
@@ -73,3 +79,14 @@ console.log(
     port
   })
 )
+
+/** One letter for each process with this word in its command line. */
+async function statesOf(word: string): Promise<ReadonlyArray<string>> {
+  const found = await Promise.all(
+    (await allProcesses()).map(async ({ pid, state }) => {
+      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
+      return line.includes(word) ? state : null
+    })
+  )
+  return found.filter((state) => state !== null)
+}

@@ -101,6 +101,8 @@ export const makePlainProcesses = (): PlainProcesses => {
       get state() {
         return state
       },
+      freeze: async () => (child?.kill("SIGSTOP") ? 1 : null),
+      thaw: async () => void child?.kill("SIGCONT"),
       stop: async (graceMs: number) => {
         if (stopping) return
         stopping = true
@@ -108,6 +110,7 @@ export const makePlainProcesses = (): PlainProcesses => {
           const ended = once(child, "exit")
           const kill = setTimeout(() => child?.kill("SIGKILL"), graceMs)
           child.kill("SIGTERM")
+          child.kill("SIGCONT")
           await ended
           clearTimeout(kill)
         }

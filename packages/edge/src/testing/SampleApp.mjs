@@ -1,13 +1,18 @@
 // A tenant's app for the edge's tests: each route shows one thing that a proxy can get wrong.
-import { createHash } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
+import { existsSync } from "node:fs"
 import { createServer } from "node:http"
 import { acceptMessages } from "./Messages.mjs"
 
 const name = process.env.NAME ?? "unnamed"
 const held = new Map()
 
+const born = randomUUID()
+
 const routes = {
   "/": (_request, response) => response.end(name),
+  // Tells one run from another.
+  "/born": (_request, response) => response.end(born),
   "/fields": (request, response) => {
     response.writeHead(200, [
       "X-Drop-Me",
@@ -136,7 +141,9 @@ server.on("upgrade", (request, socket, head) => {
 })
 server.keepAliveTimeout = 60_000
 if (process.env.BROKEN === "exit") process.exit(3)
+if (existsSync(process.env.FAILS_IF ?? "")) process.exit(3)
 if (process.env.BROKEN !== "silent") server.listen(Number(process.env.PORT))
 else setInterval(() => {}, 1_000)
+if (process.env.TICKS) setInterval(() => {}, 1)
 process.on("SIGTERM", () => process.exit(0))
 process.stdout.write(`${name} is listening\n`)

@@ -1,0 +1,301 @@
+import { readFile, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import { assert, describe, it, onTestFinished } from "vitest"
+import { makeProcesses } from "./process/MakeProcesses.ts"
+import { allProcesses } from "./process/ProcessTree.ts"
+import {
+  askEdge,
+  type Control,
+  dial,
+  eventually,
+  idOf,
+  is,
+  keepAlive,
+  processRelease,
+  stageOf,
+  startHarness
+} from "./testing/EdgeHarness.ts"
+
+type Listed = StageSpec["releases"][number]
+
+const setUp = async (options: Parameters<typeof startHarness>[0] = {}) => {
+  const harness = await startHarness({ makeProcesses, ...options })
+  onTestFinished(harness.close)
+  const { nodeKey } = await harness.control.hello(1)
+  return {
+    harness,
+    ...harness,
+    sleeper: (number: number, idleAfter = 150, variables: Record<string, string> = {}) =>
+      withIdle(processRelease(nodeKey, number, variables), idleAfter),
+    ask: (path: string, host = "shop.localhost") => askEdge(harness.edge.appsPort, path, { host })
+  }
+}
+
+const withIdle = async (made: Promise<Listed>, idleAfter: number | null): Promise<Listed> => {
+  const { release, workload } = await made
+  return workload.kind === "process"
+    ? { release, workload: { ...workload, idleAfter } }
+    : { release, workload }
+}
+
+/** The next time, from what was received so far on, that the release is in this depth. */
+const falls = (control: Control, { release }: Listed, depth: "frozen" | "stopped" | undefined) => {
+  const fits = is("release", (seen) => seen.release === release && seen.asleep === depth)
+  return control.until(`${release} ${depth ?? "awake"}`, fits, control.received.length)
+}
+const isNow = async (control: Control, { release }: Listed, depth: "frozen" | "stopped") =>
+  eventually(`${release} is ${depth}`, () => {
+    const seen = control.received.findLast(is("release", (one) => one.release === release))
+    return seen?.type === "release" && seen.asleep === depth
+  })
+
+/** Each process of the sample with this mark in its environment. */
+const pidsWith = async (mark: string): Promise<ReadonlyArray<number>> => {
+  const found = await Promise.all(
+    (await allProcesses()).map(async ({ name, pid }) => {
+      if (!/node|MainThread/.test(name)) return null
+      const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")
+      return environment.split("\0").includes(`MARK=${mark}`) ? pid : null
+    })
+  )
+  return found.filter((pid) => pid !== null)
+}
+
+/** Its timer goes off each millisecond while it is awake. */
+const standsStill = async (pid: number): Promise<boolean> => {
+  const wakes = async () =>
+    /^voluntary_ctxt_switches:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]
+  const before = await wakes()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  return before === (await wakes())
+}
+
+describe("a release that nobody asks", () => {
+  it("is frozen where it stands, healthy for control, and answers the next request", async () => {
+    const { ask, control, home, sleeper } = await setUp()
+    const one = await sleeper(1, 150, { MARK: home, TICKS: "yes" })
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    const born = (await ask("/born")).text
+    const [pid = 0, ...more] = await pidsWith(home)
+    assert.deepEqual(more, [])
+    assert.isFalse(await standsStill(pid))
+    await isNow(control, one, "frozen")
+    await eventually("it stands still", () => standsStill(pid))
+
+    const awake = falls(control, one, undefined)
+    assert.strictEqual((await ask("/born")).text, born)
+    assert.strictEqual((await awake).state, "healthy")
+    assert.isFalse(await standsStill(pid))
+    await isNow(control, one, "frozen")
+    const said = control.received.filter(is("release")).map(({ state }) => state)
+    assert.deepEqual([...new Set(said)], ["starting", "healthy"])
+  })
+
+  it("answers 100 first requests at once out of one process, also over kept connections", async () => {
+    const { control, edge, sleeper } = await setUp()
+    const one = await sleeper(1)
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    const agents = Array.from({ length: 100 }, keepAlive)
+    onTestFinished(() => agents.forEach((agent) => void agent.destroy()))
+    const all = () => Promise.all(agents.map((agent) => askEdge(edge.appsPort, "/born", { agent })))
+    const before = await all()
+    for (let round = 0; round < 2; round += 1) {
+      await isNow(control, one, "frozen")
+      const after = await all()
+      assert.deepEqual([...new Set(after.map(({ status }) => status))], [200])
+      assert.deepEqual(
+        [...new Set([...before, ...after].map(({ text }) => text))],
+        [before[0]?.text]
+      )
+      await falls(control, one, "frozen")
+    }
+  })
+
+  it("is stopped when its memory is wanted, and started once by 100 requests", async () => {
+    const { ask, control, home, sleeper } = await setUp({ frozenBytes: 0 })
+    const one = await sleeper(1, 150, { MARK: home })
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    const born = (await ask("/born")).text
+    await isNow(control, one, "stopped")
+    await eventually("nothing runs", async () => (await pidsWith(home)).length === 0)
+
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ask("/born")))
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
+    const texts = new Set(answers.map(({ text }) => text))
+    assert.strictEqual(texts.size, 1)
+    assert.isFalse(texts.has(born))
+    assert.deepEqual(
+      [...new Set(control.received.filter(is("release")).map(({ state }) => state))],
+      ["starting", "healthy"]
+    )
+  })
+
+  it("is replaced while it sleeps, frozen or stopped, without an error", async () => {
+    const { ask, control, home, sleeper } = await setUp({ frozenMs: 400 })
+    let current = await sleeper(1, 100, { MARK: home })
+    await control.snapshot(stageOf(1, [current], 1))
+    await control.state(current.release, "healthy")
+    for (const [number, depth] of [
+      [2, "frozen"],
+      [3, "stopped"]
+    ] as const) {
+      await isNow(control, current, depth)
+      const next = await sleeper(number, 100, { MARK: home })
+      await control.put(stageOf(2 * number, [current, next], number - 1))
+      await control.state(next.release, "healthy")
+      await control.put(stageOf(2 * number + 1, [next], number))
+      await control.state(current.release, "stopped")
+      assert.strictEqual((await ask("/")).text, `v${number}`)
+      assert.strictEqual((await pidsWith(home)).length, 1)
+      current = next
+    }
+  })
+
+  it("sleeps on when the edge is started again, and wakes up then", async () => {
+    const { ask, control, harness, home, sleeper } = await setUp()
+    const [one, two] = [await sleeper(1, 100, { MARK: home }), await sleeper(2, 60_000)]
+    const other = { stage: idOf<never>("stg", 2), hostnames: ["other"] }
+    await control.snapshot(stageOf(1, [one], 1), stageOf(1, [two], 2, other))
+    await control.state(two.release, "healthy")
+    await isNow(control, one, "frozen")
+    await harness.restart()
+    await harness.control.hello(1)
+    await harness.control.state(two.release, "healthy")
+    const seen = harness.control.received.find(
+      is("release", ({ release }) => release === one.release)
+    )
+    assert.strictEqual(seen?.state, "healthy")
+    assert.strictEqual(seen?.asleep, "stopped")
+    assert.deepEqual(await pidsWith(home), [])
+    assert.strictEqual((await ask("/")).text, "v1")
+    assert.strictEqual((await ask("/", "other.localhost")).text, "v2")
+    assert.strictEqual((await pidsWith(home)).length, 1)
+  })
+})
+
+describe("what keeps a release awake", () => {
+  it("are an open tunnel, a stream and a slow answer, until they end", async () => {
+    const { ask, control, edge, sleeper } = await setUp()
+    const [held, free] = [await sleeper(1, 100), await sleeper(2, 300)]
+    const other = { stage: idOf<never>("stg", 2), hostnames: ["other"] }
+    await control.snapshot(stageOf(1, [held], 1), stageOf(1, [free], 2, other))
+    await control.state(held.release, "healthy")
+    await control.state(free.release, "healthy")
+    const openings = [
+      ["/", "Connection: Upgrade\r\nUpgrade: echo\r\n", "101 Switching"],
+      ["/events", "", "data: first"],
+      ["/held?key=slow", "", "200 OK"]
+    ] as const
+    for (const [path, fields, sign] of openings) {
+      const client = await dial(edge.appsPort)
+      client.write(`GET ${path} HTTP/1.1\r\nHost: shop.localhost\r\n${fields}\r\n`)
+      await client.until(sign)
+      const from = control.received.length
+      await ask("/", "other.localhost")
+      await falls(control, free, "frozen")
+      const slept = control.received
+        .slice(from)
+        .some(is("release", ({ asleep, release }) => release === held.release && !!asleep))
+      assert.isFalse(slept, path)
+      const sleeps = falls(control, held, "frozen")
+      client.socket.destroy()
+      await sleeps
+    }
+  })
+
+  it("are its workers", async () => {
+    const { ask, control, sleeper } = await setUp()
+    const { release, workload } = await sleeper(1, 50)
+    if (workload.kind !== "process") throw new Error("not a process")
+    const busy = {
+      release,
+      workload: { ...workload, workers: { worker: "node SampleWorker.mjs" } }
+    }
+    const free = await sleeper(2, 200)
+    const other = { stage: idOf<never>("stg", 2), hostnames: ["other"] }
+    await control.snapshot(stageOf(1, [busy], 1), stageOf(1, [free], 2, other))
+    await control.state(release, "healthy")
+    await control.state(free.release, "healthy")
+    await ask("/")
+    await ask("/", "other.localhost")
+    await isNow(control, free, "frozen")
+    assert.notExists(
+      control.received.find(is("release", (seen) => seen.release === release && !!seen.asleep))
+    )
+  })
+})
+
+describe("the memory of those that sleep", () => {
+  it("is given back by those that were used least recently", async () => {
+    // The double's frozen processes hold one byte each.
+    const { processes } = await setUp()
+    const { ask, control, sleeper } = await setUp({
+      makeProcesses: async () => processes,
+      frozenBytes: 2
+    })
+    const numbers = [1, 2, 3]
+    const listed = await Promise.all(numbers.map((number) => sleeper(number, 300)))
+    await control.snapshot(
+      ...listed.map((one, at) =>
+        stageOf(1, [one], at + 1, { stage: idOf("stg", at + 1), hostnames: [`s${at + 1}`] })
+      )
+    )
+    for (const one of listed) await control.state(one.release, "healthy")
+    for (const number of [2, 3, 1]) await ask("/", `s${number}.localhost`)
+    const [first, second, third] = listed
+    if (!first || !second || !third) throw new Error("not three")
+    await isNow(control, second, "stopped")
+    await isNow(control, third, "frozen")
+    await isNow(control, first, "frozen")
+    await eventually("two are left", () => processes.alive().length === 2)
+  })
+})
+
+describe("too many for one that sleeps", () => {
+  it("are told to come back, in words for people and for programs", async () => {
+    const { control, edge, sleeper } = await setUp({ frozenBytes: 0, places: 10 })
+    const one = await sleeper(1)
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    await isNow(control, one, "stopped")
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => {
+        const accept = index % 2 === 0 ? "text/html" : "application/json"
+        return askEdge(edge.appsPort, "/", { headers: { accept } })
+      })
+    )
+    const served = answers.filter(({ status }) => status === 200)
+    const refused = answers.filter(({ status }) => status === 503)
+    assert.strictEqual(served.length, 10)
+    assert.strictEqual(refused.length, 20)
+    for (const { headers, text } of refused) {
+      assert.match(headers["retry-after"] ?? "", /^\d+$/)
+      if (headers["content-type"]?.startsWith("text/html")) assert.include(text, "<h1>")
+      else assert.strictEqual(JSON.parse(text).error.code, "crowded")
+    }
+  })
+
+  it("hear why it can't be started any more, and it is tried again by itself", async () => {
+    const { processes } = await setUp()
+    const { ask, control, home, sleeper } = await setUp({
+      makeProcesses: async () => processes,
+      frozenBytes: 0
+    })
+    const obstacle = join(home, "obstacle")
+    const one = await sleeper(1, 150, { FAILS_IF: obstacle })
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    await isNow(control, one, "stopped")
+    await writeFile(obstacle, "")
+    const answer = await ask("/")
+    assert.strictEqual(answer.status, 502)
+    assert.strictEqual(JSON.parse(answer.text).error.code, "exited")
+    assert.strictEqual((await control.state(one.release, "failed")).failure?.code, "exited")
+    await rm(obstacle)
+    await eventually("it answers again", async () => (await ask("/")).text === "v1")
+  })
+})
