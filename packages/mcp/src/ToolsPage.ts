@@ -8,7 +8,8 @@ export const renderTools = (): string =>
     "# Tools",
     "",
     "Agents call these over MCP at `/mcp`; programs as `POST /api/v1/<name>` with the arguments as JSON and the",
-    "same key. This page is generated from the tools.",
+    "same key. `GET /api/v1/services/<name>/logs` streams a service's lines as NDJSON, with `tail`, `contains`,",
+    "`since` and `follow=true` as its query. This page is generated from the tools: `npm run docs`.",
     "",
     ...allTools.flatMap(section)
   ].join("\n")
