@@ -1,9 +1,21 @@
 /**
  * The apps' door: finds the stage by the exact host and hands the request on to its live release.
  */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
+import { makeBodyWatch } from "./BodyWatch.ts"
+import { makeGate } from "./Gate.ts"
 import { makeIdleWatch } from "./IdleWatch.ts"
+import type { Limits } from "./Limits.ts"
 import type { Listening } from "./Listener.ts"
-import { badRequest, noSuchHost, type Page, sendPage, sendPageOnSocket } from "./Pages.ts"
+import {
+  badRequest,
+  bodyTooLarge,
+  noSuchHost,
+  type Page,
+  sendPage,
+  sendPageOnSocket
+} from "./Pages.ts"
 import { forward } from "./Proxy.ts"
 import { type RequestHead, readHead } from "./RequestHead.ts"
 import type { Stage } from "./Stage.ts"
@@ -20,28 +32,48 @@ export interface AppsOptions {
   readonly idleMs: number
   /** Milliseconds that a connection to a release may take to come about. */
   readonly connectMs: number
+  readonly limits: Limits
 }
 
 export const makeApps = (options: AppsOptions): Listening => {
-  const { appsDomain, connectMs, hostnames, idleMs, patience } = options
+  const { appsDomain, connectMs, hostnames, idleMs, limits, patience } = options
   const idle = makeIdleWatch(idleMs)
+  const bodies = makeBodyWatch(limits)
+  const gate = makeGate(limits)
   const suffix = `.${appsDomain.toLowerCase()}`
-  const find = ({ fault, hasBody, host }: RequestHead, upgrade: boolean): Stage | Page => {
-    if (fault !== null) return badRequest(fault)
+  const find = (
+    { bodyBytes, fault, hasBody, host }: RequestHead,
+    upgrade: boolean
+  ): Stage | Page => {
+    if (fault !== null) return fault
+    if (bodyBytes > limits.bodyBytes) return bodyTooLarge
     if (upgrade && hasBody) return badRequest("An upgrade can't have a body.")
     const stage = host.endsWith(suffix) ? hostnames.get(host.slice(0, -suffix.length)) : undefined
     return stage ?? noSuchHost(host, appsDomain)
+  }
+  /** Why it does not even get to wait; null: it is in. */
+  const refusal = (
+    head: RequestHead,
+    upgrade: boolean,
+    { socket }: IncomingMessage,
+    client: ServerResponse | Duplex
+  ): Page | null => {
+    const found = find(head, upgrade)
+    if ("status" in found) return found
+    return gate.enter(found.spec, socket.remoteAddress ?? "", client)
   }
 
   return {
     onRequest: (request, response) => {
       const head = readHead(request, false)
+      const refused = refusal(head, false, request, response)
+      if (refused !== null) return sendPage(request, response, refused)
       admit(() => find(head, false), patience, {
         client: response,
         refuse: (page) => sendPage(request, response, page),
         files: (files) => files.serve(request, response),
         upstream: (release, upstream, name, unreachable) => {
-          const exchange = { request, response, head, name, idle, connectMs, unreachable }
+          const exchange = { request, response, head, name, idle, bodies, connectMs, unreachable }
           forward(release, upstream, exchange)
         }
       })
@@ -50,6 +82,8 @@ export const makeApps = (options: AppsOptions): Listening => {
       // Without a listener, a client that resets the connection would be a fault of the edge.
       socket.on("error", () => socket.destroy())
       const head = readHead(request, true)
+      const refused = refusal(head, true, request, socket)
+      if (refused !== null) return sendPageOnSocket(request, socket, refused)
       admit(() => find(head, true), patience, {
         client: socket,
         refuse: (page) => sendPageOnSocket(request, socket, page),

@@ -14,6 +14,7 @@ import { makeConversations } from "./Conversations.ts"
 import { type DesiredStates, loadDesiredStates } from "./DesiredStates.ts"
 import { makeFileCache } from "./FileCache.ts"
 import { claimHome, type Home, releaseSocket } from "./Home.ts"
+import { defaultLimits, type Limits } from "./Limits.ts"
 import { makeListener } from "./Listener.ts"
 import { type Log, stderrLog } from "./Log.ts"
 import { loadNodeKey } from "./NodeKey.ts"
@@ -49,6 +50,8 @@ export interface EdgeOptions {
   readonly frozenBytes?: number
   /** Milliseconds that a release sleeps in memory before it is stopped. */
   readonly frozenMs?: number
+  /** What differs from the default ones. */
+  readonly limits?: Partial<Limits>
 }
 
 export interface Edge {
@@ -122,7 +125,9 @@ const serve = async (
   const stages = { deploy: stagesOf("deploy"), ingress: stagesOf("ingress") }
   const { appsDomain, connectMs = 5_000, idleMs = 300_000 } = options
   const patience = { holdMs: options.holdMs ?? 10_000, places: options.places ?? 1_000 }
-  const listener = makeListener(makeApps({ hostnames, appsDomain, patience, idleMs, connectMs }))
+  const limits = { ...defaultLimits, ...options.limits }
+  const apps = makeApps({ hostnames, appsDomain, patience, idleMs, connectMs, limits })
+  const listener = makeListener(apps, limits)
   for (const role of roles) {
     for (const spec of desired.of[role].stages.values()) stages[role].put(spec)
   }

@@ -2,6 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { makeCounts } from "./Counts.ts"
+import { headBytes, type Limits } from "./Limits.ts"
 import { reasonOf } from "./Log.ts"
 
 export interface Listening {
@@ -20,7 +22,7 @@ export interface Listener {
   readonly close: (drainMs: number) => Promise<void>
 }
 
-export const makeListener = (apps: Listening): Listener => {
+export const makeListener = (apps: Listening, limits: Limits): Listener => {
   const leaving = new Set<Promise<void>>()
   let door: Door | null = null
   let port = 0
@@ -38,7 +40,7 @@ export const makeListener = (apps: Listening): Listener => {
         problem = null
         return
       }
-      const next = makeDoor(apps)
+      const next = makeDoor(apps, limits)
       try {
         const bound = await listen(next.server, wanted)
         const old = door
@@ -71,31 +73,54 @@ interface Door {
   readonly sockets: ReadonlySet<Socket>
 }
 
-const makeDoor = ({ onRequest, onUpgrade }: Listening): Door => {
+const makeDoor = ({ onRequest, onUpgrade }: Listening, limits: Limits): Door => {
   const server = createServer({
-    maxHeaderSize: 16 * 1024,
-    headersTimeout: 10_000,
-    connectionsCheckingInterval: 2_000,
-    // An upload may take as long as it needs.
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    maxHeaderSize: headBytes,
+    headersTimeout: limits.headMs,
+    connectionsCheckingInterval: limits.headMs / 5,
+    // An upload may take as long as it needs, as long as it goes on: BodyWatch looks after that.
     requestTimeout: 0,
     keepAliveTimeout: 65_000,
     // `Upgrade: h2c` is an offer that may be ignored; the request is served as it is.
-    shouldUpgradeCallback: (request) => !/\bh2c\b/iu.test(request.headers.upgrade ?? "")
+    shouldUpgradeCallback: ({ headers, httpVersion }) =>
+      httpVersion === "1.1" && !/\bh2c\b/iu.test(headers.upgrade ?? "")
   })
+  // Fields beyond its own number would be dropped without a word; we count them ourselves.
+  server.maxHeadersCount = 0
+  server.maxConnections = limits.connections
+  const sockets = new Set<Socket>()
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!server.listening) response.shouldKeepAlive = false
+    if (!sockets.has(request.socket)) return void request.socket.destroy()
+    // The parser passes over what follows an upgrade, also one that it was told to pass over.
+    const last = !server.listening || request.headers.upgrade !== undefined
+    if (last) response.shouldKeepAlive = false
     onRequest(request, response)
   }
   server.on("request", serve)
   server.on("checkContinue", serve)
   server.on("upgrade", onUpgrade)
-  const sockets = new Set<Socket>()
+  server.on("connect", onUpgrade)
+  const addresses = makeCounts()
   server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? ""
+    const counted = !limits.isShared(address)
+    if (counted && !addresses.take(address, limits.connectionsPerAddress)) {
+      socket.end(tooManyConnections, () => socket.destroy())
+      return
+    }
     sockets.add(socket)
-    socket.once("close", () => sockets.delete(socket))
+    socket.once("close", () => {
+      sockets.delete(socket)
+      if (counted) addresses.give(address)
+    })
   })
   return { server, sockets }
 }
+
+const tooManyConnections =
+  "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 const listen = (server: Server, port: number): Promise<number> => {
   const { promise, reject, resolve } = Promise.withResolvers<number>()

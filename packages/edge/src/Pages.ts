@@ -107,6 +107,48 @@ export const badRequest = (message: string): Page => ({
   next: "Correct the request."
 })
 
+export const headTooLarge: Page = {
+  status: 431,
+  code: "too_many_fields",
+  title: "The request has too many fields",
+  message: "The request's head has more fields than are read here.",
+  next: "Send fewer header fields or cookies."
+}
+
+export const bodyTooLarge: Page = {
+  status: 413,
+  code: "body_too_large",
+  title: "The request is too large",
+  message: "The request's body is longer than is taken here.",
+  next: "Send it in parts."
+}
+
+export const bodyTooSlow: Page = {
+  status: 408,
+  code: "body_too_slow",
+  title: "The request took too long",
+  message: "The request's body did not come in time.",
+  next: "Send the request again, at once and whole."
+}
+
+export const busy = (name: string): Page => ({
+  status: 503,
+  code: "busy",
+  title: `${name} is busy`,
+  message: `${name} is answering as many requests as it may at a time.`,
+  next: "Try again in a moment.",
+  retryAfter: 1
+})
+
+export const tooMany: Page = {
+  status: 429,
+  code: "rate_limited",
+  title: "Too many requests at a time",
+  message: "This address has as many requests under way as it may have at a time.",
+  next: "Wait for some of them to be answered, then try again.",
+  retryAfter: 1
+}
+
 export const nothingAt = (path: string): Page => ({
   status: 404,
   code: "not_found",

@@ -10,8 +10,10 @@ import {
   type ServerResponse
 } from "node:http"
 import type { Socket } from "node:net"
+import type { BodyWatch } from "./BodyWatch.ts"
 import type { IdleWatch, Watched } from "./IdleWatch.ts"
-import { badRequest, cutOff, sendPage, silent } from "./Pages.ts"
+import { headFields } from "./Limits.ts"
+import { badRequest, cutOff, headTooLarge, type Page, sendPage, silent } from "./Pages.ts"
 import type { Release } from "./Release.ts"
 import { type RequestHead, responseFields, trailerFields } from "./RequestHead.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -23,6 +25,7 @@ export interface Exchange {
   /** The service's name, for pages. */
   readonly name: string
   readonly idle: IdleWatch
+  readonly bodies: BodyWatch
   /** Milliseconds that a connection may take to come about. */
   readonly connectMs: number
   /** Called instead of an answer when no connection came about; nothing was sent. */
@@ -129,13 +132,14 @@ export const giveUpAfter = (ms: number, socket: Socket): void => {
   socket.once("connect", settle).once("close", settle)
 }
 
-const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest): void => {
+const sendBody = (exchange: Exchange, outgoing: ClientRequest): void => {
+  const { head, request, response } = exchange
   if (!head.hasBody) {
     outgoing.end()
     return
   }
   if (!head.expectsContinue) {
-    pour(request, outgoing)
+    pour(exchange, outgoing)
     return
   }
   outgoing.flushHeaders()
@@ -143,7 +147,7 @@ const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest
     clearTimeout(impatience)
     if (request.readableFlowing !== null || response.headersSent || response.destroyed) return
     response.writeContinue()
-    pour(request, outgoing)
+    pour(exchange, outgoing)
   }
   // Some servers never say 100 and wait for the body.
   const impatience = setTimeout(proceed, 1_000)
@@ -151,10 +155,16 @@ const sendBody = ({ head, request, response }: Exchange, outgoing: ClientRequest
   outgoing.once("close", () => clearTimeout(impatience))
 }
 
-const pour = (request: IncomingMessage, outgoing: ClientRequest): void => {
+const pour = ({ bodies, request, response }: Exchange, outgoing: ClientRequest): void => {
+  const refuse = (page: Page): void => {
+    sendPage(request, response, page)
+    outgoing.destroy()
+  }
+  bodies.add(request, response, refuse)
   request.pipe(outgoing, { end: false })
   request.once("end", () => {
     if (outgoing.destroyed) return
+    if (request.rawTrailers.length > 2 * headFields) return refuse(headTooLarge)
     if (request.rawTrailers.length > 0) outgoing.addTrailers(trailerFields(request.rawTrailers))
     outgoing.end()
   })

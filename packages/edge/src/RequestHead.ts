@@ -4,23 +4,27 @@
  * word about who asks.
  */
 import type { IncomingMessage } from "node:http"
+import { headFields } from "./Limits.ts"
+import { badRequest, headTooLarge, type Page } from "./Pages.ts"
 
 export interface RequestHead {
   /** Lower case, without port and trailing dot; "" when there is none. */
   readonly host: string
   /** Why the request must not be served; null: nothing is wrong with it. */
-  readonly fault: string | null
+  readonly fault: Page | null
   readonly hasBody: boolean
+  /** Of the body, where the head says it. */
+  readonly bodyBytes: number
   readonly expectsContinue: boolean
   readonly fields: Array<string>
 }
 
 export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHead => {
-  const { method = "GET", rawHeaders, socket, url = "" } = request
+  const { method = "GET", rawHeaders, socket } = request
   const fields: Array<string> = []
   let hostField = ""
   let hosts = 0
-  let length: string | null = null
+  let length: number | null = null
   let coding: string | null = null
   let expect = false
   let named: Set<string> | null = null
@@ -39,13 +43,13 @@ export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHea
     else if (hopByHop.has(lower)) {
       if (lower === "trailer") trailer = value
       else if (lower === "te") takesTrailers = /\btrailers\b/iu.test(value)
-    } else if (isForwarding(lower)) continue
+    } else if (isForwarding(lower) || isDisguised(lower)) continue
+    else if (lower === "content-length") length = Number(value)
     else {
       if (lower === "host") {
         hostField = value
         hosts += 1
-      } else if (lower === "content-length") length = value
-      else if (lower === "expect") expect = value.toLowerCase() === "100-continue"
+      } else if (lower === "expect") expect = value.toLowerCase() === "100-continue"
       fields.push(name, value)
     }
   }
@@ -58,15 +62,16 @@ export const readHead = (request: IncomingMessage, upgrade: boolean): RequestHea
     if (trailer !== null) kept.push("Trailer", trailer)
   }
   // Without this, a method that usually has a body would get an empty chunked one.
-  else if (length === null && method !== "GET" && method !== "HEAD")
-    kept.push("Content-Length", "0")
+  else if (length !== null || (method !== "GET" && method !== "HEAD"))
+    kept.push("Content-Length", String(length ?? 0))
   if (upgrade) kept.push("Connection", "Upgrade", "Upgrade", upgradeTo)
   else if (takesTrailers) kept.push("Connection", "keep-alive, TE", "TE", "trailers")
   else kept.push("Connection", "keep-alive")
   return {
     host: bareHost(hostField),
-    fault: faultOf(hosts, coding, length, url),
-    hasBody: chunked || (length !== null && length !== "0"),
+    fault: faultOf(request, { hosts, hostField, coding, length }),
+    hasBody: chunked || (length !== null && length !== 0),
+    bodyBytes: length ?? 0,
     expectsContinue: expect,
     fields: kept
   }
@@ -111,6 +116,15 @@ const plainConnection = /^(?:keep-alive|close|upgrade)$/iu
 const isForwarding = (lower: string): boolean =>
   lower.startsWith("x-forwarded-") || lower === "forwarded" || lower === "x-real-ip"
 
+/** Programs behind CGI and its heirs read `_` in a name as `-`; what is ours to say stays ours there too. */
+const isDisguised = (lower: string): boolean => {
+  if (!lower.includes("_")) return false
+  const plain = lower.replaceAll("_", "-")
+  return isForwarding(plain) || hopByHop.has(plain) || framing.has(plain)
+}
+
+const framing = new Set(["host", "connection", "upgrade", "content-length", "transfer-encoding"])
+
 const namesIn = (value: string, named: Set<string> | null): Set<string> => {
   const names = named ?? new Set<string>()
   for (const name of value.split(",")) names.add(name.trim().toLowerCase())
@@ -136,15 +150,39 @@ const bareHost = (field: string): string => {
   return name.endsWith(".") ? name.slice(0, -1) : name
 }
 
-const faultOf = (hosts: number, coding: string | null, length: string | null, url: string) => {
-  if (hosts > 1) return "The request has more than one Host field."
+interface Framing {
+  readonly hosts: number
+  readonly hostField: string
+  readonly coding: string | null
+  readonly length: number | null
+}
+
+/** What two readers could understand differently is for neither of them (RFC 9112 §11.2). */
+const faultOf = (
+  { httpVersion, method, rawHeaders, url = "" }: IncomingMessage,
+  { coding, hostField, hosts, length }: Framing
+): Page | null => {
+  if (rawHeaders.length > 2 * headFields) return headTooLarge
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") {
+    return badRequest("The only versions that are understood here are HTTP/1.1 and HTTP/1.0.")
+  }
+  if (hosts > 1) return badRequest("The request has more than one Host field.")
+  if (hostField !== "" && !hostForm.test(hostField)) {
+    return badRequest("The Host field has to be a host name, with a port or without.")
+  }
   if (coding !== null && length !== null) {
-    return "The request has both Transfer-Encoding and Content-Length."
+    return badRequest("The request has both Transfer-Encoding and Content-Length.")
+  }
+  if (coding !== null && httpVersion !== "1.1") {
+    return badRequest("Transfer-Encoding needs HTTP/1.1.")
   }
   if (coding !== null && coding.trim().toLowerCase() !== "chunked") {
-    return "The only Transfer-Encoding that is understood here is chunked."
+    return badRequest("The only Transfer-Encoding that is understood here is chunked.")
   }
-  return url.startsWith("/") || url === "*"
+  if (url === "*" && method === "OPTIONS") return null
+  return url.startsWith("/") && !url.includes("#")
     ? null
-    : "The request target has to be a path; this is no forward proxy."
+    : badRequest("The request target has to be a path without fragment; this is no forward proxy.")
 }
+
+const hostForm = /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/iu

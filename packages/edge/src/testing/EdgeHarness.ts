@@ -281,8 +281,8 @@ export const askEdge = (port: number, path: string, options: AskOptions = {}): P
 }
 
 /** A raw connection: what was received so far, and a wait for more of it. */
-export const dial = async (port: number) => {
-  const socket = connect(port, "127.0.0.1")
+export const dial = async (port: number, localAddress = "127.0.0.1") => {
+  const socket = connect({ port, host: "127.0.0.1", localAddress })
   await once(socket, "connect")
   let text = ""
   const waiting = new Set<() => void>()
@@ -317,6 +317,8 @@ export const dial = async (port: number) => {
     socket,
     write: (data: string) => void socket.write(data),
     until: (part: string) => until(part, () => text.includes(part)),
+    times: (part: string, count: number) =>
+      until(`${count} times ${part}`, () => text.split(part).length > count),
     closed: () => until("the end", () => ended),
     get text() {
       return text
