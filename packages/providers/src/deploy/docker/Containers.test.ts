@@ -334,6 +334,33 @@ if (Engine.isInstalled) {
       })
     )
   })
+  const lasting = Layer.merge(DockerNode.layer, Engine.layerWith({ liveRestore: true }))
+  withLayer(lasting, { excludeTestServices: true })(
+    "containers of an engine with live-restore",
+    (it) => {
+      it.effect("never notice that it is away", () =>
+        Effect.gen(function* () {
+          const { start, stop } = yield* DockerEngine
+          const told = yield* control
+          const spec = stageOf(1, [yield* page("here")])
+          yield* told.deploy.ensure(spec)
+          const first = yield* healthy(told, spec.route)
+          const { pid } = yield* inspect(spec.route)
+          yield* stop
+          yield* eventually(() => told.everSeen.some(({ type }) => type === "away"))
+          const refused = yield* Effect.flip(told.deploy.ensure(spec))
+          assert.isTrue(refused.isRetryable)
+          yield* start
+          yield* eventually(() => told.everSeen.filter(({ type }) => type === "hello").length === 2)
+          yield* told.deploy.snapshot([spec])
+          const again = yield* healthy(told, spec.route)
+          assert.deepStrictEqual(again, first)
+          assert.strictEqual((yield* inspect(spec.route)).pid, pid)
+          assert.strictEqual(yield* visit(again.endpoint ?? null), "here")
+        })
+      )
+    }
+  )
 } else {
   it.skip("containers of the docker provider", () => {})
 }

@@ -2,19 +2,20 @@
  * The part of Docker's Engine API that is used here, as of version 1.41 (Docker 20.10), over the
  * engine's unix socket. Source: docs.docker.com/engine/api/v1.41. Not exported.
  */
-import { type IncomingMessage, request } from "node:http"
-import { Data, Duration, Effect, Schema, type Scope, Stream } from "effect"
+import { Duration, Effect, Schema, type Scope, Stream } from "effect"
+import {
+  bytes,
+  type Call,
+  call,
+  DockerError,
+  decode,
+  done,
+  json,
+  unlessMissing
+} from "./DockerSocket.ts"
 
 /** The oldest version with all that is asked for. */
 const apiVersion = 1.41
-/** For an answer to begin. An engine that pulls or stops a container answers late. */
-const patience = "5 minutes"
-
-export class DockerError extends Data.TaggedError("DockerError")<{
-  /** Of HTTP; 0: no answer came. */
-  readonly status: number
-  readonly detail: string
-}> {}
 
 const Labels = Schema.Record(Schema.String, Schema.String)
 
@@ -84,7 +85,6 @@ const Image = Schema.Struct({
 
 const Network = Schema.Struct({ Id: Schema.String, Name: Schema.String, Labels })
 const Created = Schema.Struct({ Id: Schema.String })
-const Message = Schema.fromJsonString(Schema.Struct({ message: Schema.String }))
 const Progress = Schema.Struct({ error: Schema.optionalKey(Schema.String) })
 
 export interface LogRange {
@@ -144,12 +144,6 @@ export const connect = (socket: string): Effect.Effect<DockerApi, DockerError> =
       call(socket, method, `/v${version.toFixed(2)}${path}`, body)
     )
   })
-
-type Call = (
-  method: string,
-  path: string,
-  body?: object
-) => Effect.Effect<IncomingMessage, DockerError, Scope.Scope>
 
 const apiOf = (call: Call): DockerApi => ({
   info: json(Info, call("GET", "/info")),
@@ -245,72 +239,3 @@ const apiOf = (call: Call): DockerApi => ({
 
 const filters = (wanted: Readonly<Record<string, ReadonlyArray<string>>>): string =>
   encodeURIComponent(JSON.stringify(wanted))
-
-const unlessMissing = <A>(answer: Effect.Effect<A, DockerError>) =>
-  Effect.catchIf(
-    answer,
-    ({ status }) => status === 404,
-    () => Effect.succeed(null)
-  )
-
-/** Returns when the answer begins. The connection ends with the scope. */
-const call = (socketPath: string, method: string, path: string, body?: object) =>
-  Effect.acquireRelease(
-    Effect.callback<IncomingMessage, DockerError>((resume) => {
-      const text = body === undefined ? "" : JSON.stringify(body)
-      const headers = {
-        "content-type": "application/json",
-        "content-length": Buffer.byteLength(text)
-      }
-      const question = request({ socketPath, method, path, headers, agent: false }, (answer) =>
-        resume(Effect.succeed(answer))
-      )
-      question.once("error", (cause) => resume(Effect.fail(away(cause))))
-      question.end(text)
-      return Effect.sync(() => question.destroy())
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: patience,
-        orElse: () => Effect.fail(new DockerError({ status: 0, detail: "Docker is too slow." }))
-      })
-    ),
-    (answer) => Effect.sync(() => answer.destroy()),
-    { interruptible: true }
-  ).pipe(Effect.tap((answer) => ((answer.statusCode ?? 0) < 400 ? Effect.void : refusal(answer))))
-
-const away = (cause: unknown) =>
-  new DockerError({
-    status: 0,
-    detail: `The Docker Engine does not answer: ${cause instanceof Error ? cause.message : cause}.`
-  })
-
-const refusal = (answer: IncomingMessage): Effect.Effect<never, DockerError> =>
-  Effect.gen(function* () {
-    const text = yield* textOf(answer)
-    const { message } = yield* Schema.decodeUnknownEffect(Message)(text).pipe(
-      Effect.orElseSucceed(() => ({ message: text.slice(0, 500) }))
-    )
-    return yield* new DockerError({ status: answer.statusCode ?? 0, detail: message })
-  })
-
-const bytes = (answer: IncomingMessage): Stream.Stream<Uint8Array, DockerError> =>
-  Stream.fromAsyncIterable<Uint8Array, DockerError>(answer, away)
-
-const textOf = (answer: IncomingMessage) => Stream.mkString(Stream.decodeText(bytes(answer)))
-
-const done = (answer: Effect.Effect<IncomingMessage, DockerError, Scope.Scope>) =>
-  Effect.scoped(Effect.asVoid(Effect.flatMap(answer, textOf)))
-
-const json = <A>(
-  schema: Schema.Codec<A, unknown>,
-  answer: Effect.Effect<IncomingMessage, DockerError, Scope.Scope>
-) => Effect.scoped(Effect.flatMap(Effect.flatMap(answer, textOf), decode(schema)))
-
-const decode =
-  <A>(schema: Schema.Codec<A, unknown>) =>
-  (text: string) =>
-    Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(text).pipe(
-      Effect.mapError(
-        () => new DockerError({ status: 0, detail: "Docker answered in words that are not known." })
-      )
-    )

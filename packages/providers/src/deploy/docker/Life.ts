@@ -3,20 +3,20 @@
  * ends. What is known comes from the engine each time, so that it does not matter who made it.
  */
 
-import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { countEnds, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
-import { evidenceLines, explainExit, keptLines } from "@deploy-mcp/domain/node/ExplainExit"
 import type {
   ImageWorkload,
   ProcessFailure,
   ReleaseObserved
 } from "@deploy-mcp/domain/node/NodeProtocol"
-import { Clock, Duration, Effect, Queue, Stream } from "effect"
+import { Clock, Duration, Effect, Queue } from "effect"
 import { awaitAnswer } from "./AwaitAnswer.ts"
-import { type Contained, secretsOf } from "./Container.ts"
-import type { DockerError, Event, Inspected } from "./DockerApi.ts"
+import type { Contained } from "./Container.ts"
+import type { Event, Inspected } from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
-import { lines, nanoseconds, type Printed, secondsText } from "./LogFrames.ts"
+import { type Exit, explain, type Run, silence } from "./Explain.ts"
+import { nanoseconds } from "./LogFrames.ts"
 import { notStarted } from "./Make.ts"
 
 export interface Place {
@@ -65,8 +65,6 @@ export const live = (engine: Engine, place: Place): Effect.Effect<void, DockerEr
 const fail = (place: Place, failure: ProcessFailure) =>
   place.tell({ state: "failed", port: null, restarts: 0, failure })
 
-type Ended = "destroyed" | { readonly code: number; readonly at: bigint; readonly oom: boolean }
-
 /** Until it is gone or, before it was ever healthy, until it has failed. */
 const watch = (engine: Engine, place: Place, held: Contained) =>
   Effect.gen(function* () {
@@ -81,43 +79,39 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
     let everHealthy = there.HostConfig.RestartPolicy.Name !== "no"
 
     for (;;) {
-      const { Status } = there.State
-      if (Status === "exited" && !everHealthy) {
-        const run = { ...held, inspected: there, after: 0n }
-        return yield* explain(engine, run, { code: there.State.ExitCode, oom: false })
+      if (there.State.Status === "exited" && !everHealthy) {
+        const exit = { code: there.State.ExitCode, oom: false, at: null }
+        return yield* explain(engine, { ...held, inspected: there, after: 0n }, exit)
       }
-      if (Status === "created" || Status === "exited") {
-        const refusal = yield* start(engine, held.id)
-        if (refusal !== null) return refusal
-      } else if (Status === "restarting") {
-        const isBack = yield* heard(events, ({ Action }) => Action === "start")
-        if (!isBack) return "destroyed"
-      }
-      const now: Inspected | null = yield* api.inspect(held.id)
-      if (now === null) return "destroyed"
-      const run: Run = { ...held, inspected: now, after: nanoseconds(there.State.FinishedAt) }
+      const obstacle = yield* comeUp(engine, events, there)
+      if (obstacle !== null) return obstacle
+      const inspected: Inspected | null = yield* api.inspect(held.id)
+      if (inspected === null) return "destroyed"
+      const run: Run = { ...held, inspected, after: nanoseconds(there.State.FinishedAt) }
       place.tell({ state: "starting", port: null, restarts, failure })
 
-      const outcome = yield* Effect.raceFirst(
-        Effect.map(awaitAnswer(askedOf(settings.address, run)), (silence) => ({ silence })),
-        Effect.map(endOf(events, now), (end) => ({ end }))
+      let end = yield* Effect.raceFirst(
+        Effect.map(
+          awaitAnswer(askedOf(settings.address, run)),
+          (cause) => cause ?? ("healthy" as const)
+        ),
+        endOf(events, inspected)
       )
       const since = yield* Clock.currentTimeMillis
-      let end: Ended | null = "end" in outcome ? outcome.end : null
-      let silence = "silence" in outcome ? outcome.silence : null
-      if (end === null && silence === null) {
+      if (end === "healthy") {
         if (!everHealthy) yield* keepRunning(engine, held.id)
         everHealthy = true
         failure = null
         place.tell({ ...healthy(settings.address, held), restarts })
-        end = yield* endOf(events, now)
+        end = yield* endOf(events, inspected)
       }
       if (end === "destroyed") return "destroyed"
-      if (silence !== null) silence = yield* withOutput(engine, run, silence)
-      const cause: ProcessFailure = silence ?? (yield* explain(engine, run, end))
-      if (silence !== null)
-        yield* api.stop(held.id, everHealthy ? settings.grace : Duration.seconds(1))
+      const cause: ProcessFailure =
+        "cause" in end
+          ? yield* silence(engine, run, end, everHealthy ? settings.grace : atOnce)
+          : yield* explain(engine, run, end)
       if (!everHealthy) return cause
+
       restarts += 1
       const counted = restart(cause, (yield* Clock.currentTimeMillis) - since)
       failure = counted.failure
@@ -129,12 +123,16 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
     }
   }).pipe(Effect.scoped)
 
-/** From one start of a container to its end. */
-interface Run extends Contained {
-  readonly inspected: Inspected
-  /** When the run before it ended. A first line can be older than what the engine calls the start. */
-  readonly after: bigint
-}
+const atOnce = Duration.seconds(1)
+
+/** Null: it runs. */
+const comeUp = (engine: Engine, events: Queue.Dequeue<Event>, { Id, State }: Inspected) =>
+  Effect.gen(function* () {
+    if (State.Status === "created" || State.Status === "exited") return yield* start(engine, Id)
+    if (State.Status !== "restarting") return null
+    const isBack = yield* heard(events, ({ Action }) => Action === "start")
+    return isBack ? null : "destroyed"
+  })
 
 const askedOf = (host: string, { id, inspected, run }: Run) => ({
   ...run,
@@ -186,11 +184,14 @@ const heard = (events: Queue.Dequeue<Event>, wanted: (event: Event) => boolean) 
   })
 
 /** The end of this run; that of an earlier one may still be waiting to be heard. */
-const endOf = (events: Queue.Dequeue<Event>, run: Inspected): Effect.Effect<Ended> =>
+const endOf = (
+  events: Queue.Dequeue<Event>,
+  { State }: Inspected
+): Effect.Effect<Exit | "destroyed"> =>
   Effect.gen(function* () {
-    const started = nanoseconds(run.State.StartedAt)
+    const started = nanoseconds(State.StartedAt)
     let oom = false
-    let end: Ended = "destroyed"
+    let end: Exit | "destroyed" = "destroyed"
     yield* heard(events, ({ Action, Actor, timeNano }) => {
       const at = BigInt(timeNano)
       // A number of JSON is exact to some hundred nanoseconds only.
@@ -202,48 +203,3 @@ const endOf = (events: Queue.Dequeue<Event>, run: Inspected): Effect.Effect<Ende
     })
     return end
   })
-
-/** Why it ended, with what it printed in that run. */
-const explain = (
-  engine: Engine,
-  run: Run,
-  end: { readonly code: number; readonly oom: boolean; readonly at?: bigint } | null
-) =>
-  Effect.gen(function* () {
-    const printed = yield* outputOf(engine, run, end?.at)
-    const now = yield* engine.api.inspect(run.id)
-    const isSame = now?.State.StartedAt === run.inspected.State.StartedAt
-    const exit = {
-      code: end?.code ?? null,
-      signal: null,
-      outOfMemory: end?.oom === true || (isSame && now?.State.OOMKilled === true),
-      started: true
-    }
-    return explainExit(exit, { ownNetwork: true }, { memory: run.run.memory, port: null }, printed)
-  })
-
-/** What it printed explains best why it does not listen. */
-const withOutput = (engine: Engine, run: Run, silence: ProcessFailure) =>
-  silence.evidence.length > 0
-    ? Effect.succeed(silence)
-    : Effect.map(outputOf(engine, run), (printed) => ({
-        ...silence,
-        evidence: printed.slice(-evidenceLines)
-      }))
-
-const outputOf = (
-  { api }: Engine,
-  run: Run,
-  until?: bigint
-): Effect.Effect<ReadonlyArray<string>, DockerError> =>
-  Effect.gen(function* () {
-    const redact = redactor(secretsOf(run.inspected, run.run))
-    const frames = yield* api.logs(run.id, {
-      tail: keptLines,
-      follow: false,
-      ...(run.after > 0n ? { since: secondsText(run.after + 1n) } : {}),
-      ...(until === undefined ? {} : { until: secondsText(until) })
-    })
-    const printed = yield* Stream.runCollect(lines(frames))
-    return printed.map(({ text }: Printed) => redact(text))
-  }).pipe(Effect.scoped)

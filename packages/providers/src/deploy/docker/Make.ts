@@ -3,7 +3,7 @@ import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { openWith } from "@deploy-mcp/domain/node/SealedBox"
 import { Effect, Random, Schedule, Schema } from "effect"
 import { bodyOf, type Making, networkOf, platformLabel } from "./Container.ts"
-import type { DockerError } from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
 
 /** Where nothing says another port. */

@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { type Contained, endedName, platformLabel } from "./Container.ts"
-import type { DockerError } from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
 
 /** Returns when they have ended. */

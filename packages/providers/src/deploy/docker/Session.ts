@@ -6,6 +6,7 @@ import { type Isolation, protocolVersion } from "@deploy-mcp/domain/node/NodePro
 import { Effect, Queue, Scope, Semaphore, Stream } from "effect"
 import { type Contained, containedIn, happeningTo, platformLabel } from "./Container.ts"
 import * as DockerApi from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
 import type { Engine, Settings } from "./Engine.ts"
 import type { NodeKey } from "./NodeState.ts"
 import { makeStage, type Stage } from "./Stage.ts"
@@ -14,9 +15,9 @@ export interface Session {
   readonly engine: Engine
   readonly stage: (id: StageId) => Effect.Effect<Stage>
   /** Stages that the engine or this session know of. */
-  readonly known: Effect.Effect<ReadonlyArray<StageId>, DockerApi.DockerError>
+  readonly known: Effect.Effect<ReadonlyArray<StageId>, DockerError>
   /** Handles what the engine tells, until it goes away. */
-  readonly listen: Effect.Effect<void, DockerApi.DockerError>
+  readonly listen: Effect.Effect<void, DockerError>
 }
 
 export interface SessionOptions {
@@ -33,7 +34,7 @@ export const open = ({
   out,
   settings,
   socket
-}: SessionOptions): Effect.Effect<Session, DockerApi.DockerError, Scope.Scope> =>
+}: SessionOptions): Effect.Effect<Session, DockerError, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const api = yield* DockerApi.connect(socket)

@@ -11,7 +11,7 @@ import type {
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect, FiberMap, Queue, Schedule, type Scope } from "effect"
 import { type Contained, containedIn, platformLabel, stageLabel } from "./Container.ts"
-import type { DockerError } from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
 import { live, type Place } from "./Life.ts"
 import { make, notStarted } from "./Make.ts"

@@ -1,0 +1,65 @@
+/** Why a container has failed, in the words of the failure catalogue and with what it printed. */
+import { redactor } from "@deploy-mcp/domain/model/LogLine"
+import { evidenceLines, explainExit, keptLines } from "@deploy-mcp/domain/node/ExplainExit"
+import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
+import { type Duration, Effect, Stream } from "effect"
+import { type Contained, secretsOf } from "./Container.ts"
+import type { Inspected } from "./DockerApi.ts"
+import type { DockerError } from "./DockerSocket.ts"
+import type { Engine } from "./Engine.ts"
+import { lines, type Printed, secondsText } from "./LogFrames.ts"
+
+/** From one start of a container to its end. */
+export interface Run extends Contained {
+  readonly inspected: Inspected
+  /** When the run before it ended. A first line can be older than what the engine calls the start. */
+  readonly after: bigint
+}
+
+export interface Exit {
+  readonly code: number
+  readonly oom: boolean
+  /** Null: not known. */
+  readonly at: bigint | null
+}
+
+/** Why it ended, with what it printed in that run. */
+export const explain = (engine: Engine, run: Run, { at, code, oom }: Exit) =>
+  Effect.gen(function* () {
+    const printed = yield* outputOf(engine, run, at)
+    const now = yield* engine.api.inspect(run.id)
+    const isSame = now?.State.StartedAt === run.inspected.State.StartedAt
+    const outOfMemory = oom || (isSame && now?.State.OOMKilled === true)
+    const exit = { code, signal: null, outOfMemory, started: true }
+    return explainExit(exit, { ownNetwork: true }, { memory: run.run.memory, port: null }, printed)
+  })
+
+/** It is stopped; what it printed explains best why it does not listen. */
+export const silence = (
+  engine: Engine,
+  run: Run,
+  cause: ProcessFailure,
+  grace: Duration.Duration
+) =>
+  Effect.gen(function* () {
+    const printed = cause.evidence.length > 0 ? [] : yield* outputOf(engine, run, null)
+    yield* engine.api.stop(run.id, grace)
+    return { ...cause, evidence: [...cause.evidence, ...printed.slice(-evidenceLines)] }
+  })
+
+const outputOf = (
+  { api }: Engine,
+  run: Run,
+  until: bigint | null
+): Effect.Effect<ReadonlyArray<string>, DockerError> =>
+  Effect.gen(function* () {
+    const redact = redactor(secretsOf(run.inspected, run.run))
+    const frames = yield* api.logs(run.id, {
+      tail: keptLines,
+      follow: false,
+      ...(run.after > 0n ? { since: secondsText(run.after + 1n) } : {}),
+      ...(until === null ? {} : { until: secondsText(until) })
+    })
+    const printed = yield* Stream.runCollect(lines(frames))
+    return printed.map(({ text }: Printed) => redact(text))
+  }).pipe(Effect.scoped)
