@@ -146,6 +146,22 @@ describe("the route switch", () => {
     assert.strictEqual(processes.alive().length, 1)
   })
 
+  it("cuts an upgraded connection off at the deadline, and stops the release", async () => {
+    const { control, edge, nodeKey, processes } = await setUp({ drainMs: 100 })
+    const old = await processRelease(nodeKey, 1)
+    await control.snapshot(stageOf(1, [old], 1))
+    await control.state(old.release, "healthy")
+    const echo = await dial(edge.appsPort)
+    echo.write(
+      "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+    )
+    await echo.until("101 Switching")
+    await control.put(stageOf(2, [await processRelease(nodeKey, 2)], 2))
+    await control.state(old.release, "stopped")
+    await echo.closed()
+    assert.strictEqual(processes.alive().length, 1)
+  })
+
   it("keeps a release that is wanted again while it drains", async () => {
     const { control, edge, get, nodeKey, processes } = await setUp()
     const one = await processRelease(nodeKey, 1)
