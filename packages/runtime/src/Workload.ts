@@ -1,5 +1,6 @@
 /** What a node is to run for a release: its artifact, its settings and its sealed variables. */
 import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
+import { defaultIdleAfter } from "@deploy-mcp/domain/model/Service"
 import type { StaticWorkload, Workload } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { ReleaseRow } from "./store/ReleaseStore.ts"
 
@@ -18,7 +19,10 @@ export const workloadOf = (
     ...(runtime.workers === undefined ? {} : { workers: runtime.workers }),
     memory: settings.memory,
     cpu: settings.cpu,
-    startTimeout
+    startTimeout,
+    ...(settings.mode === "on_demand"
+      ? { idleAfter: (settings.idle_after ?? defaultIdleAfter) * 1_000 }
+      : {})
   }
   return runtime.kind === "process"
     ? { kind: "process", directory, start: runtime.start, path: runtime.path, ...run }

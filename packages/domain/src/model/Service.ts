@@ -6,6 +6,10 @@ import { BranchName, HttpPath, RelativePath, ServiceName } from "./Names.ts"
 export const BuildPack = Schema.Literals(["auto", "static", "node", "python", "go", "dockerfile"])
 export type BuildPack = typeof BuildPack.Type
 
+/** What a service with a process does when nobody asks it: sleep until the next request, or run on. */
+export const RunMode = Schema.Literals(["on_demand", "persistent"])
+export type RunMode = typeof RunMode.Type
+
 const Command = Schema.String.pipe(
   Schema.check(
     Schema.isPattern(/^[^\0\r\n]{1,2000}$/u, {
@@ -25,6 +29,12 @@ export const ServiceSettings = Schema.Struct({
   memory: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 32, maximum: 16384 }))),
   /** Cores; 0.5 is half a core. */
   cpu: Schema.Finite.pipe(Schema.check(Schema.isBetween({ minimum: 0.05, maximum: 16 }))),
+  /** Absent: persistent. */
+  mode: Schema.optionalKey(RunMode),
+  /** Seconds without a request after which a service on demand is put to sleep; absent: 900. */
+  idle_after: Schema.optionalKey(
+    Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 10, maximum: 86_400 })))
+  ),
   install_command: Schema.optionalKey(Command),
   build_command: Schema.optionalKey(Command),
   start_command: Schema.optionalKey(Command),
@@ -37,6 +47,8 @@ export const settingNames = [
   "port",
   "memory",
   "cpu",
+  "mode",
+  "idle_after",
   "install_command",
   "build_command",
   "start_command",
@@ -45,6 +57,8 @@ export const settingNames = [
 ] as const satisfies ReadonlyArray<keyof ServiceSettings>
 export const defaultMemory = 256
 export const defaultCpu = 1
+export const defaultMode: RunMode = "persistent"
+export const defaultIdleAfter = 900
 
 /** Identity of a repository: `host/owner/name`. It may name one that does not exist yet. */
 export const RepositoryIdentity = Schema.Struct({

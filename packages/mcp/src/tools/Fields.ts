@@ -18,7 +18,7 @@ export const host = Schema.optionalKey(
 )
 
 export const idempotencyKey = Schema.optionalKey(
-  field(IdempotencyKey, "e.g. a UUID: a retry with the same one does nothing again, for 24 hours")
+  field(IdempotencyKey, "e.g. a UUID: for 24 hours a retry with it does nothing")
 )
 
 /** What a deletion answers when `confirm` is not the name. */

@@ -48,6 +48,12 @@ export const settingFields = {
   ),
   memory: Schema.optionalKey(field(settings.memory, "MiB, e.g. 256 (default)")),
   cpu: Schema.optionalKey(field(settings.cpu, "Cores, e.g. 0.5; default 1")),
+  mode: Schema.optionalKey(
+    field(settings.mode.schema, "on_demand sleeps when idle; default persistent")
+  ),
+  idle_after: Schema.optionalKey(
+    field(settings.idle_after.schema, "Idle seconds before that, e.g. 900 (default)")
+  ),
   install_command: Schema.optionalKey(
     field(settings.install_command.schema, "Instead of the detected one, e.g. npm ci")
   ),
@@ -65,8 +71,7 @@ export const settingFields = {
   )
 }
 
-const again = <S extends Schema.Top>(schema: S) =>
-  Schema.optionalKey(field(schema, "As in create_service"))
+const again = <S extends Schema.Top>(schema: S) => Schema.optionalKey(field(schema, "New value"))
 
 /** Whoever changes a service has read about its settings where it was made. */
 export const changedFields = {
@@ -74,6 +79,8 @@ export const changedFields = {
   port: again(settings.port.schema),
   memory: again(settings.memory),
   cpu: again(settings.cpu),
+  mode: again(settings.mode.schema),
+  idle_after: again(settings.idle_after.schema),
   install_command: again(settings.install_command.schema),
   build_command: again(settings.build_command.schema),
   start_command: again(settings.start_command.schema),

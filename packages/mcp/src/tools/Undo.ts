@@ -10,6 +10,13 @@ import { DeploymentRef, numberOf } from "./Deployments.ts"
 import * as Fields from "./Fields.ts"
 import * as Settings from "./Settings.ts"
 
+/** Without the list of them, which the arguments beside it are. */
+const SettingName = Schema.String.pipe(
+  Schema.refine(Schema.is(Schema.Literals(settingNames)), {
+    message: `one of ${settingNames.join(", ")}`
+  })
+)
+
 export const updateService = Tool.make({
   name: "update_service",
   title: "Change a service",
@@ -24,10 +31,7 @@ export const updateService = Tool.make({
     remove_env_vars: Settings.variableNames('Variables to remove, e.g. ["OLD"]'),
     ...Settings.changedFields,
     reset: Schema.optionalKey(
-      Tool.field(
-        Schema.Array(Schema.Literals(settingNames)),
-        'Settings back to default or detected, e.g. ["port"]'
-      )
+      Tool.field(Schema.Array(SettingName), 'Settings back to default or detected, e.g. ["port"]')
     ),
     expected_revision: Schema.optionalKey(
       Tool.field(Schema.Int, "Refuse if get_service shows another revision by now, e.g. 3")

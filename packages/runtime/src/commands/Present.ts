@@ -2,9 +2,9 @@
 
 import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { catalogue, Failure } from "@deploy-mcp/domain/Failure"
-import { Artifact } from "@deploy-mcp/domain/model/Artifact"
+import { Artifact, type Runtime } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase, PhaseTime } from "@deploy-mcp/domain/model/Deployment"
-import { repositoryPath } from "@deploy-mcp/domain/model/Service"
+import { defaultMode, type RunMode, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Context, Effect, Layer, Schema } from "effect"
 import { Platform, tryOf, urlOf } from "../Platform.ts"
@@ -160,15 +160,15 @@ const serviceView = (
         : latest === null
           ? "awaiting_push"
           : "failed"
-  const isStatic =
-    row.settings.build_pack === "static" ||
-    (row.liveArtifact !== null && decodeArtifact(row.liveArtifact).runtime.kind === "static")
+  const runtime = row.liveArtifact === null ? null : decodeArtifact(row.liveArtifact).runtime
+  const isStatic = row.settings.build_pack === "static" || runtime?.kind === "static"
+  const mode = isStatic ? "static" : modeOf(row, runtime)
   return {
     name: row.name,
     project: row.projectName,
     status,
     type: isStatic ? "webapp_static" : "webapp",
-    mode: isStatic ? "static" : "persistent",
+    mode,
     ...links,
     repo: repositoryPath(repositoryOf(row)),
     branch: row.branch,
@@ -177,6 +177,13 @@ const serviceView = (
     next: nextOfService(status, row, latest, observed, links)
   }
 }
+
+/** What it does now, which may be less than what was asked for. */
+const modeOf = ({ settings }: ServiceRow, runtime: Runtime | null): RunMode =>
+  hasWorkers(runtime) ? "persistent" : (settings.mode ?? defaultMode)
+
+const hasWorkers = (runtime: Runtime | null): boolean =>
+  runtime !== null && runtime.kind !== "static" && Object.keys(runtime.workers ?? {}).length > 0
 
 const nextOfService = (
   status: ServiceView["status"],
@@ -197,7 +204,7 @@ const nextOfService = (
     case "live":
       return latest !== null && latest.status !== "live"
         ? `Live at ${links.url}, but ${latest.deployment} ended ${latest.status}: ${latest.next}`
-        : `Live at ${links.url}. Push to '${row.branch}' to deploy a change.`
+        : `Live at ${links.url}${observed?.asleep ? ", asleep until the next request" : ""}. Push to '${row.branch}' to deploy a change.`
   }
 }
 

@@ -126,6 +126,26 @@ describe("update_service", () => {
     )
   )
 
+  it.live("changes what it does when nobody asks without a build, and shows it", () =>
+    against(({ asOwner, commit, create, describe, services, settled }) =>
+      Effect.gen(function* () {
+        commit({ page: "A" })
+        yield* create()
+        yield* settled()
+        const same = yield* asOwner(
+          services.update({ ...noChange, settings: { mode: "persistent" } })
+        )
+        assert.deepStrictEqual(same.changed, [])
+        const settings = { mode: "on_demand", idle_after: 60 } as const
+        const { changed, rebuild } = yield* asOwner(services.update({ ...noChange, settings }))
+        assert.isFalse(rebuild)
+        assert.deepStrictEqual(changed, ["mode: persistent → on_demand", "idle_after: 900 → 60"])
+        yield* settled()
+        assert.strictEqual((yield* describe).settings.idle_after, 60)
+      })
+    )
+  )
+
   it.live("refuses a revision that is not the present one, and shows that", () =>
     against(({ asOwner, create, services }) =>
       Effect.gen(function* () {

@@ -7,7 +7,9 @@ import type { CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import {
   defaultCpu,
+  defaultIdleAfter,
   defaultMemory,
+  defaultMode,
   ServiceSettings,
   settingNames
 } from "@deploy-mcp/domain/model/Service"
@@ -24,13 +26,25 @@ import { Sources } from "./Sources.ts"
 import { asHeld, checkVariables, type NewVariable, sealing } from "./Variables.ts"
 
 /** Settings that a build never reads. */
-const runtimeSettings: ReadonlySet<string> = new Set(["port", "memory", "cpu", "health_path"])
+const runtimeSettings: ReadonlySet<string> = new Set([
+  "port",
+  "memory",
+  "cpu",
+  "mode",
+  "idle_after",
+  "health_path"
+])
 
+/** What rows always say. */
 const defaults: Partial<ServiceSettings> = {
   build_pack: "auto",
   memory: defaultMemory,
   cpu: defaultCpu
 }
+
+/** What is meant by a setting that rows don't have; undefined: it is detected. */
+const effective = (settings: ServiceSettings, name: keyof ServiceSettings) =>
+  ({ mode: defaultMode, idle_after: defaultIdleAfter, ...settings })[name]
 
 /** The command `Services.update`, over the stores that are here. */
 export const updateService = Effect.gen(function* () {
@@ -68,7 +82,9 @@ export const updateService = Effect.gen(function* () {
     const hidden = new Set<string>(input.runtimeOnly ?? [])
     const put = changedVariables(given, held, hidden)
     const gone = held.filter((variable) => removed.has(variable.name)).map(asHeld)
-    const changedSettings = settingNames.filter((name) => row.settings[name] !== settings[name])
+    const changedSettings = settingNames.filter(
+      (name) => effective(row.settings, name) !== effective(settings, name)
+    )
     const branch = input.branch ?? row.branch
     return {
       settings,
@@ -78,7 +94,8 @@ export const updateService = Effect.gen(function* () {
       words: [
         ...(branch === row.branch ? [] : [`branch: ${row.branch} → ${branch}`]),
         ...changedSettings.map(
-          (name) => `${name}: ${row.settings[name] ?? "detected"} → ${settings[name] ?? "detected"}`
+          (name) =>
+            `${name}: ${effective(row.settings, name) ?? "detected"} → ${effective(settings, name) ?? "detected"}`
         ),
         ...put.map(
           ({ name, runtimeOnly }) => `env_vars.${name}${runtimeOnly ? " (runtime only)" : ""}`
