@@ -69,6 +69,27 @@ describe("a start with a settings file", () => {
     }
   })
 
+  it("may name a region that is away, which stops nothing else", async () => {
+    writeFileSync(file, '[deploy.eu]\nprovider = "process"\nsocket = "run/eu.sock"\n')
+    const platform = await startPlatform({ DEPLOY_MCP_SETTINGS: file })
+    try {
+      const { platform: lines } = await platform.api.whoami()
+      assert.include(lines.at(-1), "regions local, eu; local is the default")
+      await platform.api.call("deploy_files", { name: "web", files: { "index.html": "hello" } })
+      await platform.api.ended("web")
+      assert.strictEqual((await platform.get("web")).body, "hello")
+      const refused = await platform.api.refused("create_service", {
+        name: "other",
+        repo: "web",
+        region: "mars"
+      })
+      assert.deepStrictEqual(refused.evidence, ["regions: local, eu"])
+      await platform.stop()
+    } finally {
+      await platform.dispose()
+    }
+  })
+
   it("opens a provider of somebody else, from where the file is", async () => {
     const elsewhere = mkdtempSync(join(folder, "elsewhere-"))
     await install(elsewhere)

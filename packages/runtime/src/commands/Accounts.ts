@@ -125,6 +125,13 @@ const make = Effect.gen(function* () {
     return rows.filter(({ projectId }) => project === null || projectId === project)
   })
 
+  const regions =
+    deploys.names.length === 1
+      ? []
+      : [
+          `Services run in one of the regions ${deploys.names.join(", ")}; ${deploys.default} is the default.`
+        ]
+
   return Accounts.of({
     ...(yield* projectCommands),
     authenticate,
@@ -142,7 +149,10 @@ const make = Effect.gen(function* () {
           .map(({ name }) => name),
         git_host: platform.gitHost,
         services: (yield* services.list(principal.owner, principal.project)).length,
-        platform: node === null ? ["The edge is being started."] : isolationLines(node.isolation),
+        platform: [
+          ...(node === null ? ["The edge is being started."] : isolationLines(node.isolation)),
+          ...regions
+        ],
         next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
       }
     }),

@@ -4,13 +4,13 @@
 import type { Ingress } from "@deploy-mcp/domain/Ingress"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
 import type { RouteObserved } from "@deploy-mcp/domain/node/NodeProtocol"
-import { Effect, Semaphore, Stream } from "effect"
+import { Effect, Option, Semaphore, Stream } from "effect"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import type { Observed } from "./Observed.ts"
 import { routeSpec, type WantedStage, wantedStages } from "./WantedStage.ts"
 
 export interface RoutePublisher {
-  /** Leads the hostnames as rows had it; true once visitors are led there. */
+  /** Leads the hostnames as rows had it; true once visitors are led there, or as soon as its files are. */
   readonly lead: (wanted: WantedStage) => Effect.Effect<boolean>
   /** The newest generation that visitors are led by; undefined: unknown. */
   readonly generation: (stage: StageId) => number | undefined
@@ -44,14 +44,18 @@ export const makeRoutePublisher = Effect.fnUntraced(function* (options: RouteOpt
       ? ingress.ensure(routeSpec(wanted))
       : ingress.remove(wanted.row.id, wanted.row.generation)
 
+  const isFiles = (wanted: WantedStage) => routeSpec(wanted).target?.to.kind === "static"
+
   const lead = (wanted: WantedStage) =>
     Effect.gen(function* () {
       if (isLed(wanted)) return true
       yield* sending.withPermit(tell(wanted))
-      yield* observed.until(() => (isLed(wanted) ? true : undefined))
-      return true
+      const led = yield* observed
+        .until(() => (isLed(wanted) ? true : undefined))
+        .pipe(Effect.timeoutOption(patience))
+      // Files that cannot be served are never led to. Nothing else of the node may wait for them.
+      return Option.isSome(led) || isFiles(wanted)
     }).pipe(
-      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed(false) }),
       Effect.catchTag("IngressError", (error) =>
         Effect.as(Effect.logDebug("not led yet", error.reason), false)
       )
