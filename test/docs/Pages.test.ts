@@ -12,7 +12,7 @@ import { assert, describe, it } from "vitest"
 import { root } from "../e2e/Platform.ts"
 import { renderCli } from "./CliPage.ts"
 import { isPage } from "./Generated.ts"
-import { example, providers, renderSettings, settingsPart } from "./SettingsPage.ts"
+import { example, platform, providers, renderSettings, settingsPart } from "./SettingsPage.ts"
 
 describe("a page that is made from the code", () => {
   it("docs/cli.md has each command, as its help shows it", async () => {
@@ -42,6 +42,14 @@ describe("a page that is made from the code", () => {
     }
   })
 
+  it("README.md has the same defaults in its own words", () => {
+    const rows = [...readme.matchAll(/^\| `(DEPLOY_MCP_\w+)` \| (?:`([^`]*)`)? ?\|/gmu)]
+    const told = rows.map(([, name = "", value = ""]) => ({ name, default: value }))
+    assert.isAbove(told.length, 3)
+    const known = platform.map(({ name, default: value }) => ({ name, default: value }))
+    for (const one of told) assert.deepInclude(known, one)
+  })
+
   it.each(providers)("$folder/README.md has the settings", (described) => {
     const { service, provider, folder, settings } = described
     const path = `${folder}/README.md`
@@ -55,6 +63,7 @@ describe("a page that is made from the code", () => {
   })
 })
 
+const readme = readFileSync(join(root, "README.md"), "utf8")
 const begin = "<!-- npm run docs -->"
 const end = "<!-- end -->"
 /** What is between the marks; in a page that has none yet, what somebody wrote below the heading. */

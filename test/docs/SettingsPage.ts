@@ -25,6 +25,9 @@ export const providers: ReadonlyArray<Described> = Object.entries(catalog).flatM
     })
 )
 
+/** Of the control process and the command line. */
+export const platform = settingsOf(ofThePlatform, ["packages/runtime/src/Config.ts"])
+
 export const renderSettings = (): string =>
   [
     "# Settings",
@@ -36,7 +39,7 @@ export const renderSettings = (): string =>
     "Environment variables of `npm start` and of the command line, which also reads the key to use in",
     "`DEPLOY_MCP_KEY`. A value that is wrong is named, and nothing starts.",
     "",
-    ...table(settingsOf(ofThePlatform, ["packages/runtime/src/Config.ts"])),
+    ...table(platform),
     "",
     "## Providers",
     "",
