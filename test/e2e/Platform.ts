@@ -157,6 +157,8 @@ export const spawnControl = (
       DEPLOY_MCP_APPS_PORT: String(ports.appsPort),
       DEPLOY_MCP_CONTROL: join(root, "dist/control.mjs"),
       DEPLOY_MCP_EDGE: join(root, "dist/edge.mjs"),
+      // A test changes nothing of the machine's own network.
+      DEPLOY_MCP_EGRESS: "none",
       ...env
     }
   })

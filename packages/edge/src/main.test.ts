@@ -22,9 +22,12 @@ interface Started {
   readonly exit: Promise<number | null>
 }
 
-const startMain = (home: string): Started => {
+/** A test changes nothing of the machine's own network. */
+const quiet = { DEPLOY_MCP_EGRESS: "none" }
+
+const startMain = (home: string, env: Readonly<Record<string, string>> = quiet): Started => {
   const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
-    env: { PATH: process.env.PATH, DEPLOY_MCP_HOME: home, DEPLOY_MCP_APPS_PORT: "0" },
+    env: { PATH: process.env.PATH, DEPLOY_MCP_HOME: home, DEPLOY_MCP_APPS_PORT: "0", ...env },
     stdio: ["ignore", "ignore", "pipe"]
   })
   let log = ""
@@ -57,6 +60,18 @@ const ready = async (home: string, started: Started): Promise<Control> => {
 const site = staticRelease(1, import.meta.dirname)
 
 describe("the edge as a process", () => {
+  it.each([
+    [{ DEPLOY_MCP_EGRESS: "all" }, "DEPLOY_MCP_EGRESS must be public or none"],
+    [
+      { DEPLOY_MCP_EGRESS_ALLOW: "10.0.0.5/24" },
+      "DEPLOY_MCP_EGRESS_ALLOW: 10.0.0.5/24: the address"
+    ]
+  ])("does not start with %j", async (env, problem) => {
+    const started = startMain(await makeHome(), env)
+    assert.strictEqual(await started.exit, 1)
+    assert.include(started.log(), problem)
+  })
+
   it("is the only one of its home, and takes over what a killed one left", async () => {
     const home = await makeHome()
     const first = startMain(home)

@@ -1,5 +1,6 @@
 /** `node edge.mjs`: settings from the environment, one edge until it is told to stop. */
 import { join } from "node:path"
+import { type EgressPolicy, parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
 import { startEdge } from "./Edge.ts"
 import { HomeIsHeld } from "./Home.ts"
 import { reasonOf, stderrLog } from "./Log.ts"
@@ -14,12 +15,25 @@ process.on("uncaughtException", (error) => stderrLog(`fault: ${error.stack ?? re
 const { promise: told, resolve: tell } = Promise.withResolvers<void>()
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => tell())
 
+/** What can't be understood must not open anything: then the edge doesn't start. */
+const egressOf = ({
+  DEPLOY_MCP_EGRESS: reach = "public",
+  DEPLOY_MCP_EGRESS_ALLOW: allow = ""
+}: NodeJS.ProcessEnv): EgressPolicy => {
+  const { ranges, problem } = parseAllowedRanges(allow)
+  if (problem !== null) throw new Error(`DEPLOY_MCP_EGRESS_ALLOW: ${problem}`)
+  if (reach !== "public" && reach !== "none") {
+    throw new Error("DEPLOY_MCP_EGRESS must be public or none")
+  }
+  return { reach, allow: ranges }
+}
+
 try {
   const edge = await startEdge({
     home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
     appsPort: Number(env.DEPLOY_MCP_APPS_PORT ?? 8080),
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
-    makeProcesses
+    makeProcesses: (options) => makeProcesses({ ...options, egress: egressOf(env) })
   })
   void told.then(edge.close)
   await edge.closed

@@ -1,6 +1,12 @@
 /** Every setting of the runtime, its default and what it means. Providers describe their own. */
+import { parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
 import { Config, Option, Schema } from "effect"
 import { DatabaseUrl } from "./store/DatabaseUrl.ts"
+
+/** A list that the edge reads again; here an operator hears at once what is wrong with it. */
+const AllowedRanges = Schema.String.check(
+  Schema.makeFilter((text) => parseAllowedRanges(text).problem ?? undefined)
+)
 
 export const settings = Config.all({
   /** Folder that holds all state. */
@@ -35,6 +41,19 @@ export const settings = Config.all({
         .filter((host) => host !== "")
     )
   ),
+  /**
+   * What services may call where each has a network of its own (as root): the `public` internet or
+   * `none`. Holds from the edge's next start.
+   */
+  egress: Config.Literals(["public", "none"], "DEPLOY_MCP_EGRESS").pipe(
+    Config.withDefault("public" as const)
+  ),
+  /**
+   * What they may call besides, such as a database in the operator's network: IPv4 addresses or ranges
+   * with a port if you like, as in `10.0.0.5:5432, 10.1.0.0/16`. Only an entry with one address and one
+   * port may be on this machine itself.
+   */
+  egressAllow: Config.schema(AllowedRanges, "DEPLOY_MCP_EGRESS_ALLOW").pipe(Config.withDefault("")),
   /** Seconds from the start of a process to its first healthy answer. */
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */

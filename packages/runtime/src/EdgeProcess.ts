@@ -21,8 +21,14 @@ export class EdgeProcess extends Context.Service<
   }
 >()("@deploy-mcp/runtime/EdgeProcess") {}
 
+/** What services may call, as the edge reads it from its own environment. */
+export interface EgressSettings {
+  readonly egress: "public" | "none"
+  readonly egressAllow: string
+}
+
 /** `program` is the edge's entry; the Node.js that runs control runs it too. */
-export const layer = (program: string) =>
+export const layer = (program: string, { egress, egressAllow }: EgressSettings) =>
   Layer.effect(
     EdgeProcess,
     Effect.gen(function* () {
@@ -43,7 +49,9 @@ export const layer = (program: string) =>
           PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
           DEPLOY_MCP_HOME: home,
           DEPLOY_MCP_APPS_PORT: String(appsPort),
-          DEPLOY_MCP_APPS_DOMAIN: appsDomain
+          DEPLOY_MCP_APPS_DOMAIN: appsDomain,
+          DEPLOY_MCP_EGRESS: egress,
+          DEPLOY_MCP_EGRESS_ALLOW: egressAllow
         }
         yield* runDetached(program, join(home, "logs", "edge.log"), environment, (pid) => {
           child = pid

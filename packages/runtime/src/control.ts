@@ -25,6 +25,8 @@ const main = Effect.gen(function* () {
     startTimeout,
     trashRetention,
     takeover,
+    egress,
+    egressAllow,
     ...facts
   } = yield* settings
   const home = resolve(folder)
@@ -54,6 +56,7 @@ const main = Effect.gen(function* () {
         settingsFile,
         takeover: takeover * second,
         edge: program,
+        egress: { egress, egressAllow },
         version
       })
     )

@@ -1,10 +1,11 @@
 /** What this machine allows, probed once: the strongest fence that really works is used. */
-import { chmod, mkdir, readFile, realpath, stat, writeFile } from "node:fs/promises"
+import { mkdir, realpath, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
-import { fence, type NetworkTools } from "./Network.ts"
+import type { NetworkTools } from "./Network.ts"
 import { findProgram, runProgram, systemDirectories } from "./Program.ts"
 import { smokeArguments } from "./Sandbox.ts"
+import { writeSlotFiles } from "./SlotFiles.ts"
 
 export interface Machine {
   readonly home: string
@@ -48,11 +49,11 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
   ])
   const controlGroups = root ? await findControlGroups() : null
   const files = join(home, "run", "processes")
-  await writeFiles(files)
+  await writeSlotFiles(files)
 
   let slots: SlotTools | null = null
   if (root && nsenter && unshare && mount && setpriv) {
-    const network = ip ? { ip, nsenter } : null
+    const network = ip ? { ip, nsenter, forwards: false } : null
     const stage = await findStage(home, network !== null)
     if (stage) slots = { nsenter, unshare, stage, network, nft }
   }
@@ -70,32 +71,6 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     notes
   }
 }
-
-/** Small files that programs look for in `/etc`: without them `localhost` has no address. */
-const writeFiles = async (files: string): Promise<void> => {
-  const etc = join(files, "etc")
-  await mkdir(etc, { recursive: true, mode: 0o755 })
-  const resolver = (await readFile("/etc/resolv.conf", "utf8").catch(() => ""))
-    .split("\n")
-    .filter((line) => /^(nameserver|search|options) [\w.:% -]+$/.test(line))
-  const texts = {
-    "etc/passwd": `root:x:0:0:root:/root:/bin/sh\nservice:x:65534:65534:service:${serviceHome}:/bin/sh\n`,
-    "etc/group": "root:x:0:\nservice:x:65534:\n",
-    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
-    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "etc/resolv.conf": `${resolver.join("\n")}\n`,
-    "fence.nft": fence
-  }
-  for (const [name, text] of Object.entries(texts)) {
-    await writeFile(join(files, name), text)
-    // Whatever mask the edge was started with.
-    await chmod(join(files, name), 0o644)
-  }
-  await chmod(etc, 0o755)
-}
-
-/** HOME inside of the sandbox. */
-export const serviceHome = "/home/service"
 
 /** `/run/netns` is ours to cover where namespaces are used; elsewhere one that holds no home. */
 const findStage = async (home: string, networks: boolean): Promise<string | null> => {

@@ -1,13 +1,16 @@
 /** Runs processes behind the strongest fence that this machine allows, and says which one that is. */
 
 import { type Backoff, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
+import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
+import { type Egress, openEgress } from "./Egress.ts"
 import type { Launch } from "./Launch.ts"
 import { launchDirect } from "./LaunchDirect.ts"
 import { launchInSlot } from "./LaunchInSlot.ts"
 import { type Machine, probeMachine } from "./Machine.ts"
 import type { Processes, ProcessesOptions, RunningWorker } from "./Processes.ts"
 import { reap } from "./Reap.ts"
+import { writeSlotFiles } from "./SlotFiles.ts"
 import { makeSlotPool, type SlotPool } from "./SlotPool.ts"
 import { supervise } from "./Supervise.ts"
 import { superviseWorker } from "./SuperviseWorker.ts"
@@ -22,16 +25,20 @@ export const makeProcesses = async (
 ): Promise<Processes> => {
   const probed = await probeMachine(options.home, options.homeId)
   await reap(probed)
-  const { launch, machine, pool } = await chooseLaunch(probed)
+  const { egress, launch, machine, pool } = await chooseLaunch(
+    probed,
+    options.egress ?? { reach: "none", allow: [] }
+  )
   const running = new Set<RunningWorker>()
   let closing: Promise<void> | null = null
 
   const close = async () => {
     await Promise.all([...running].map((one) => one.stop(closeGraceMs)))
     await pool?.close()
+    await egress?.close()
   }
   return {
-    isolation: isolationOf(machine, pool),
+    isolation: isolationOf(machine, pool, egress),
     start: (request) => {
       if (closing) throw new Error("the edge is ending")
       const one = supervise(
@@ -67,25 +74,33 @@ interface Choice {
   readonly machine: Machine
   readonly launch: Launch
   readonly pool: SlotPool | null
+  /** Null: nothing stands between a process and what it calls. */
+  readonly egress: Egress | null
 }
 
 /** What the probes can't tell is tried: the first slot shows what really works. */
-const chooseLaunch = async (machine: Machine): Promise<Choice> => {
-  if (!machine.slots) return { machine, launch: launchDirect(machine), pool: null }
+const chooseLaunch = async (machine: Machine, policy: EgressPolicy): Promise<Choice> => {
+  if (!machine.slots) return { machine, launch: launchDirect(machine), pool: null, egress: null }
+  const { network, nft } = machine.slots
+  const egress = network && nft ? await openEgress(machine, { ...network, nft }, policy) : null
+  const forwards = egress?.open ?? false
+  const slots = { ...machine.slots, network: network && { ...network, forwards } }
   try {
-    const pool = await makeSlotPool(machine, machine.slots)
-    return { machine, pool, launch: launchInSlot(machine, machine.slots, pool) }
+    const pool = await makeSlotPool(machine, slots)
+    return { machine, pool, egress, launch: launchInSlot(machine, slots, pool) }
   } catch (error) {
+    await egress?.close()
+    await writeSlotFiles(machine.files)
     const words = error instanceof Error ? error.message : String(error)
-    const note = machine.slots.network
+    const note = network
       ? `No network of their own for processes: ${words}.`
       : `No users of their own for owners: ${words}.`
-    const slots = machine.slots.network ? { ...machine.slots, network: null } : null
-    return chooseLaunch({ ...machine, slots, notes: [...machine.notes, note] })
+    const fewer = network ? { ...machine.slots, network: null } : null
+    return chooseLaunch({ ...machine, slots: fewer, notes: [...machine.notes, note] }, policy)
   }
 }
 
-const isolationOf = (machine: Machine, pool: SlotPool | null): Isolation => {
+const isolationOf = (machine: Machine, pool: SlotPool | null, egress: Egress | null): Isolation => {
   const network = pool?.network ?? false
   const sandboxed = machine.bwrap !== null && (pool !== null || !machine.root)
   const roots = pool ? machine.controlGroups?.roots : undefined
@@ -99,7 +114,7 @@ const isolationOf = (machine: Machine, pool: SlotPool | null): Isolation => {
     notes.push("The platform does not run as root: no network and no user for each process.")
   if (!network)
     notes.push("Processes share the host's network: they reach whatever the host reaches.")
-  else if (machine.slots?.nft) notes.push("Processes can't call out to the internet yet.")
+  else if (egress) notes.push(...egress.notes)
   else notes.push("nft is missing: processes reach what listens on all addresses of this host.")
   if (!limits.memory) {
     notes.push(

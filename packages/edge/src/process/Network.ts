@@ -1,10 +1,12 @@
 /**
  * A network of its own for each process: a namespace joined to the host by one pair of virtual
- * links, a /31 each. The edge reaches the process by the namespace's address; a fence inside the
- * namespace lets nothing out but answers.
+ * links, a /31 each. The edge reaches the process by the namespace's address; what the process itself
+ * may call, EgressRules says.
  */
 import { createHash, randomBytes } from "node:crypto"
 import { readdir, writeFile } from "node:fs/promises"
+import { slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
+import { forward } from "./Forwarding.ts"
 import { mustRun, runProgram } from "./Program.ts"
 
 export interface Network {
@@ -18,6 +20,8 @@ export interface Network {
 export interface NetworkTools {
   readonly ip: string
   readonly nsenter: string
+  /** Whether links lead on to the internet. Only where rules stand that judge every packet. */
+  readonly forwards: boolean
 }
 
 /** Names tell whose it is, so that a later edge of the same home finds what was left. */
@@ -48,7 +52,7 @@ export const makeNursery = async (tools: NetworkTools, homeId: string): Promise<
 export const makeNetwork = async (
   tools: NetworkTools,
   homeId: string,
-  nursery: string
+  nursery: string | null
 ): Promise<Network> => {
   const id = randomBytes(3).toString("hex")
   const namespace = `${namespacePrefix(homeId)}${id}`
@@ -56,14 +60,18 @@ export const makeNetwork = async (
   const pair = freePair(homeId, await takenAddresses(tools))
   const network = { namespace, link, ...pair }
   try {
-    const enter = `--net=/run/netns/${nursery}`
-    await mustRun(tools.nsenter, [enter, tools.ip, "netns", "add", namespace])
+    if (nursery === null) await mustRun(tools.ip, ["netns", "add", namespace])
+    else {
+      const enter = `--net=/run/netns/${nursery}`
+      await mustRun(tools.nsenter, [enter, tools.ip, "netns", "add", namespace])
+    }
     await mustRun(tools.ip, ["-batch", "-"], linkCommands(network))
     // The kernel gives two links the same address without a word, so look who else has it now.
     const holders = (await takenAddresses(tools)).filter((one) => one === pair.hostAddress)
     if (holders.length > 1) throw new Error(`${pair.hostAddress} was taken meanwhile`)
     // Nothing of ours speaks IPv6 on this link; without an address nobody can be asked there.
     await writeFile(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1").catch(() => {})
+    if (tools.forwards) await forward(link)
     return network
   } catch (error) {
     await removeNetwork(tools, network)
@@ -86,9 +94,10 @@ export const removeAllNetworks = async (tools: NetworkTools, homeId: string): Pr
   const namespaces = (await readdir("/run/netns").catch(() => [])).filter((name) =>
     name.startsWith(namespacePrefix(homeId))
   )
-  const links = (await readdir("/sys/class/net").catch(() => [])).filter((name) =>
-    name.startsWith(linkPrefix(homeId))
-  )
+  const { stdout } = await runProgram(tools.ip, ["-o", "link", "show"])
+  const links = [...stdout.matchAll(/^\d+: ([^:@]+)/gm)]
+    .flatMap((found) => found[1] ?? [])
+    .filter((name) => name.startsWith(linkPrefix(homeId)))
   if (namespaces.length + links.length === 0) return
   const commands = [
     ...links.map((name) => `link del ${name}`),
@@ -96,28 +105,6 @@ export const removeAllNetworks = async (tools: NetworkTools, homeId: string): Pr
   ]
   await runProgram(tools.ip, ["-force", "-batch", "-"], `${commands.join("\n")}\n`)
 }
-
-/**
- * Loaded in the namespace before anything of a tenant runs in it. Answers to the edge leave, all
- * else is refused at once, so that a service sees an error instead of waiting.
- */
-export const fence = `
-table inet fence {
-  chain outgoing {
-    type filter hook output priority 0; policy drop;
-    oif lo accept
-    ct state established,related accept
-    meta l4proto tcp reject with tcp reset
-    reject with icmpx type admin-prohibited
-  }
-  chain incoming {
-    type filter hook input priority 0; policy drop;
-    iif lo accept
-    ct state established,related accept
-    iifname "eth0" tcp flags & (fin | syn | rst | ack) == syn accept
-  }
-}
-`
 
 /** Addresses given out by this process whose links may not be up yet. */
 const given = new Set<string>()
@@ -131,13 +118,15 @@ const freePair = (
   const start = digest(homeId).readUInt32BE(4) % pairs
   for (let step = 0; step < pairs; step++) {
     const low = ((start + step) % pairs) * 2
-    const hostAddress = `10.231.${low >> 8}.${low & 255}`
+    const hostAddress = `${slotNetwork}.${low >> 8}.${low & 255}`
     if (given.has(hostAddress) || taken.includes(hostAddress)) continue
     given.add(hostAddress)
-    return { hostAddress, address: `10.231.${low >> 8}.${(low & 255) + 1}` }
+    return { hostAddress, address: `${slotNetwork}.${low >> 8}.${(low & 255) + 1}` }
   }
-  throw new Error("all addresses of 10.231.0.0/16 are taken")
+  throw new Error(`all addresses of ${slotRange.address}/${slotRange.bits} are taken`)
 }
+
+const slotNetwork = slotRange.address.split(".").slice(0, 2).join(".")
 
 const takenAddresses = async (tools: NetworkTools): Promise<ReadonlyArray<string>> =>
   (await mustRun(tools.ip, ["-o", "-4", "address", "show"]))

@@ -1,4 +1,5 @@
 /** What the node asks of whoever runs its processes. */
+import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type {
   Isolation,
   ProcessFailure,
@@ -70,4 +71,6 @@ export interface ProcessesOptions {
   readonly home: string
   /** Also decides names of namespaces and cgroups: the same home finds its own leftovers. */
   readonly homeId: string
+  /** What services may call where they have networks of their own; without it nothing. */
+  readonly egress?: EgressPolicy
 }

@@ -3,6 +3,7 @@ import { readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { controlGroupNames, removeControlGroup } from "./ControlGroup.ts"
+import { removeEgress } from "./Egress.ts"
 import { workPrefix } from "./LaunchDirect.ts"
 import type { Machine } from "./Machine.ts"
 import { namespacePrefix, removeAllNetworks } from "./Network.ts"
@@ -15,7 +16,10 @@ export const reap = async (machine: Machine): Promise<void> => {
     await Promise.all(names.map((name) => removeControlGroup({ groups, name })))
   }
   await killAllRecorded(machine)
-  if (machine.slots?.network) await removeAllNetworks(machine.slots.network, machine.homeId)
+  const { network, nft } = machine.slots ?? { network: null, nft: null }
+  if (network) await removeAllNetworks(network, machine.homeId)
+  // After the networks: a slot must never live without the rules.
+  if (network && nft) await removeEgress({ ...network, nft }, machine.homeId)
   const works = (await readdir(tmpdir()).catch(() => [])).filter((name) =>
     name.startsWith(workPrefix(machine.homeId))
   )

@@ -1,8 +1,8 @@
 /** The whole of a service's sandbox, as bwrap reads it from a descriptor: nobody sees it in a list of processes. */
 import { environmentOf } from "./Environment.ts"
 import type { LaunchRequest } from "./Launch.ts"
-import { serviceHome } from "./Machine.ts"
 import { type SandboxContents, sandboxArguments } from "./Sandbox.ts"
+import { serviceHome } from "./SlotFiles.ts"
 
 /** `sources` say where on the host the directories are that the service sees. */
 export const serviceSandbox = async (

@@ -79,6 +79,7 @@ const spawnShell = (
     ...[tools.stage, machine.files, network?.address ?? "", tools.network?.ip ?? ""],
     ...[tools.nft ?? "", machine.bwrap ?? "", machine.bwrap ? insideSandbox : insidePlain],
     machine.home,
+    tools.network?.forwards ? (network?.hostAddress ?? "") : "",
     ...(group ? joinFiles(group) : [])
   ]
   const command = network

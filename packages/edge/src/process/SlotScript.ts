@@ -10,13 +10,16 @@
 /** Where a slot keeps mounts that only it sees. Covered by a file system of its own. */
 export const prepare = `
 set -eu
-stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8
-shift 8
+stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8 gateway=$9
+shift 9
 for procs do echo $$ >"$procs"; done
 if [ -n "$address" ]; then
   echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
-  printf 'link set lo up\\naddress add %s/31 dev eth0\\nlink set eth0 up\\n' "$address" | "$ip" -batch -
   if [ -n "$nft" ]; then "$nft" -f "$files/fence.nft"; fi
+  {
+    printf 'link set lo up\\naddress add %s/31 dev eth0\\nlink set eth0 up\\n' "$address"
+    if [ -n "$gateway" ]; then printf 'route add default via %s\\n' "$gateway"; fi
+  } | "$ip" -batch -
 fi
 mount -t tmpfs -o mode=0711,size=1m,nosuid,nodev tmpfs "$stage"
 mkdir "$stage/etc"

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Backoff } from "@deploy-mcp/domain/node/Backoff"
+import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { findControlGroups } from "./ControlGroup.ts"
 import { makeProcesses } from "./MakeProcesses.ts"
@@ -60,6 +61,7 @@ export interface TestEdgeOptions {
   readonly backoff?: Backoff
   readonly home?: string
   readonly homeId?: string
+  readonly egress?: EgressPolicy
 }
 
 export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestEdge> => {
@@ -68,7 +70,8 @@ export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestE
   const path = await pathWithout(home, options.without ?? [])
   const before = process.env.PATH
   if (path !== null) process.env.PATH = path
-  const processes = await makeProcesses({ home, homeId }, options.backoff).finally(() => {
+  const egress = options.egress ?? { reach: "none", allow: [] }
+  const processes = await makeProcesses({ home, homeId, egress }, options.backoff).finally(() => {
     process.env.PATH = before
   })
   const run: TestEdge["run"] = async (source, more = {}) => {

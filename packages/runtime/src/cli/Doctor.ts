@@ -9,13 +9,14 @@ export const doctor = Command.make(
   "doctor",
   {},
   Effect.fn(function* () {
-    const { home, port, appsPort, settingsFile } = yield* settings
+    const { home, port, appsPort, settingsFile, egress, egressAllow } = yield* settings
     const folder = resolve(home)
     const running = yield* Machine.processes(folder)
     const findings = [
       yield* Machine.node,
       ...(yield* Machine.tools),
       yield* Machine.user,
+      Machine.egress(egress, egressAllow),
       yield* Machine.controlGroups,
       yield* Machine.home(folder),
       ...running.findings,

@@ -100,9 +100,21 @@ export const user = Effect.sync(() =>
     : warn(
         "root",
         `no: user ${process.getuid?.() ?? "unknown"}`,
-        "Run as root for network namespaces; without them a service with a fixed port cannot overlap with its successor."
+        "Run as root for network namespaces; without them a service calls whatever this host reaches, and one with a fixed port cannot overlap with its successor."
       )
 )
+
+/** What services may call where they have networks of their own; whether it holds, the banner says. */
+export const egress = (reach: "public" | "none", allow: string) =>
+  ok(
+    "egress",
+    [
+      reach === "public"
+        ? "as root, services may call the public internet over IPv4 and nothing private"
+        : "as root, services call nothing (DEPLOY_MCP_EGRESS is none)",
+      ...(allow.trim() === "" ? [] : [`besides: ${allow.trim()}`])
+    ].join("; ")
+  )
 
 /** Limits on memory and processor need a hierarchy that may be written to. */
 export const controlGroups = Effect.gen(function* () {

@@ -28,14 +28,19 @@ export interface EmbeddedOptions {
   readonly settingsFile: string | null
   /** Entry of the edge's program. */
   readonly edge: string
+  readonly egress: EdgeProcess.EgressSettings
   readonly version: string
 }
 
 export const embedded = (options: EmbeddedOptions) => {
-  const { platform, databaseUrl, settingsFile, takeover, edge, version } = options
+  const { platform, databaseUrl, settingsFile, takeover, edge, egress, version } = options
   const { home, port, allowedHosts } = platform
   // The locks are under all else: nothing that another process holds may be touched.
-  const world = Layer.mergeAll(Instances.open, EdgeProcess.layer(edge), AuditLog.layer(home)).pipe(
+  const world = Layer.mergeAll(
+    Instances.open,
+    EdgeProcess.layer(edge, egress),
+    AuditLog.layer(home)
+  ).pipe(
     Layer.provideMerge(Instances.checkUse),
     Layer.provideMerge(Database.layer(home, databaseUrl)),
     Layer.provideMerge(HomeLock.layerPid(home)),

@@ -1,0 +1,203 @@
+import { mkdtemp, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { type EgressEdge, openEgressEdge } from "./EgressEdge.ts"
+import {
+  canMakeEgressWorlds,
+  type EgressWorld,
+  hostAddress,
+  openEgressWorld,
+  privateAddress,
+  publicAddress
+} from "./EgressWorld.ts"
+import { linkPrefix } from "./Network.ts"
+
+const open: EgressPolicy = { reach: "public", allow: [] }
+
+describe.skipIf(!canMakeEgressWorlds)("services' way to the internet", () => {
+  let world: EgressWorld
+  beforeAll(async () => {
+    world = await openEgressWorld()
+    await world.boot()
+  })
+  afterAll(async () => {
+    await world.close()
+  })
+
+  const nft = (...words: ReadonlyArray<string>) => world.host("nft", ...words)
+  const forwarding = async () =>
+    (await world.host("cat", "/proc/sys/net/ipv4/conf/eth0/forwarding")).trim()
+  const assertNothingLeft = async (homeId: string) => {
+    assert.notInclude(await nft("list", "tables"), "deploy-mcp")
+    assert.notInclude(await world.host("ip", "-o", "link"), linkPrefix(homeId))
+    assert.notInclude(await world.host("iptables", "-S"), homeId)
+    assert.strictEqual(await forwarding(), "0")
+  }
+
+  describe("as it is by default", () => {
+    let edge: EgressEdge
+    beforeAll(async () => {
+      edge = await openEgressEdge(world, open)
+    })
+    afterAll(async () => {
+      await edge.close()
+      await assertNothingLeft(edge.homeId)
+    })
+
+    it("is said", () => {
+      assert.include(edge.notes, "may call the public internet over IPv4")
+      assert.notInclude(edge.notes, "find no names")
+    })
+
+    it("reaches the public internet under the host's address", async () => {
+      assert.strictEqual(await edge.reach(publicAddress), hostAddress)
+    })
+
+    it("finds names by the host's resolver, over UDP and TCP", async () => {
+      assert.strictEqual(await edge.reach("api.example.test"), hostAddress)
+      assert.strictEqual(await edge.ask(nameOverTcp), publicAddress)
+    })
+
+    it("says at once what is refused", async () => {
+      assert.strictEqual(await edge.call(privateAddress), "ECONNREFUSED")
+      assert.strictEqual(await edge.call("169.254.169.254"), "ECONNREFUSED")
+    })
+
+    it("speaks no IPv6", async () => {
+      for (const address of ["2606:2800:220:1::1", "fd00:ec2::254", "::ffff:10.55.0.5"]) {
+        const answer = await edge.call(address)
+        assert.include(["ENETUNREACH", "EADDRNOTAVAIL", "ECONNREFUSED"], answer, address)
+      }
+    })
+  })
+
+  describe("with what the operator allows", () => {
+    it("reaches that besides, and what names a place on the host itself", async () => {
+      const edge = await openEgressEdge(world, {
+        reach: "public",
+        allow: [
+          { address: "10.0.0.0", bits: 8, port: 80 },
+          { address: hostAddress, bits: 32, port: 8081 },
+          { address: "192.168.9.0", bits: 24, port: null }
+        ]
+      })
+      assert.include(edge.notes, "10.0.0.0/8:80, 80.80.80.2:8081, 192.168.9.0/24")
+      assert.strictEqual(await edge.reach(privateAddress), hostAddress)
+      assert.strictEqual(await edge.reach("192.168.9.9", 81), "81")
+      assert.strictEqual(await edge.reach(hostAddress, 8081), "the host")
+      assert.strictEqual(await edge.call(privateAddress, 81), "ECONNREFUSED")
+      assert.strictEqual(await edge.call("172.16.9.9"), "ECONNREFUSED")
+      const other = await openEgressEdge(world, open)
+      const { host, port } = other.endpoint
+      assert.strictEqual(await edge.call(host, port), "ECONNREFUSED")
+      // A range that holds all services' addresses opens none of them, nor the host at its own.
+      await edge.breakIn("nft", "flush", "ruleset")
+      assert.strictEqual(await edge.call(host, port), "silence")
+      await other.close()
+      assert.strictEqual(await edge.reach(publicAddress), hostAddress)
+      await edge.close()
+      await assertNothingLeft(edge.homeId)
+    })
+
+    it("reaches that alone where the internet is refused", async () => {
+      const allow = [{ address: privateAddress, bits: 32, port: 80 }]
+      const edge = await openEgressEdge(world, { reach: "none", allow })
+      assert.strictEqual(await edge.reach(privateAddress), hostAddress)
+      assert.strictEqual(await edge.call(publicAddress), "ECONNREFUSED")
+      await edge.breakIn("nft", "flush", "ruleset")
+      assert.strictEqual(await edge.call(publicAddress), "silence")
+      await edge.close()
+    })
+  })
+
+  it("reaches nothing when that is wanted", async () => {
+    const edge = await openEgressEdge(world, { reach: "none", allow: [] })
+    assert.include(edge.notes, "DEPLOY_MCP_EGRESS is none")
+    assert.include(["ENETUNREACH", "ECONNREFUSED"], await edge.call(publicAddress))
+    await edge.breakIn("nft", "flush", "ruleset")
+    const gateway = edge.endpoint.host.replace(/\d+$/, (last) => String(Number(last) - 1))
+    assert.strictEqual(await edge.call(gateway, 8081), "silence")
+    await edge.close()
+    await assertNothingLeft(edge.homeId)
+  })
+
+  describe("where the host's firewall drops what it doesn't know", () => {
+    beforeEach(async () => {
+      for (const rule of ["-i lo", "-m conntrack --ctstate RELATED,ESTABLISHED"]) {
+        await world.host("iptables", "-A", "INPUT", ...rule.split(" "), "-j", "ACCEPT")
+      }
+      for (const chain of ["INPUT", "FORWARD"]) await world.host("iptables", "-P", chain, "DROP")
+      return async () => {
+        for (const chain of ["INPUT", "FORWARD"])
+          await world.host("iptables", "-P", chain, "ACCEPT")
+        await world.host("iptables", "-F")
+      }
+    })
+
+    it("is opened for services alone, and closed with them", async () => {
+      const edge = await openEgressEdge(world, open)
+      assert.notInclude(edge.notes, "find no names")
+      assert.strictEqual(await edge.reach("api.example.test"), hostAddress)
+      await edge.close()
+      await assertNothingLeft(edge.homeId)
+    })
+  })
+
+  describe("when something is wrong with the rules", () => {
+    const broken = async (edit: string) => {
+      const programs = await mkdtemp(join(world.folder, "programs-"))
+      const script = `#!/bin/sh
+        [ "$*" = "-f -" ] || exec /usr/sbin/nft "$@"
+        sed '${edit}' | /usr/sbin/nft -f -`
+      await writeFile(join(programs, "nft"), script, { mode: 0o755 })
+      return await openEgressEdge(world, open, { programs })
+    }
+    it.each([
+      ["can't be loaded", "s/chain judge {/chain fwd in {/", /can't call out: .*nft/],
+      ["let private addresses pass", "/ip daddr @refused drop/d", /let \d+ of \d+ refused packets/],
+      ["let the host be called", "/fib daddr type/d", /let \d+ of \d+ refused packets pass/],
+      ["let liars pass", "/fib saddr/d", /let 1 of \d+ refused packets pass/],
+      ["judge nothing", "/jump judge/d", /let \d+ of \d+ refused packets pass/],
+      ["let nothing pass", "s/ip daddr @refused drop/drop/", /don't do with public addresses/]
+    ])("%s: stays closed and says so", async (_, edit, note) => {
+      const edge = await broken(edit)
+      assert.match(edge.notes, note)
+      assert.include(["ENETUNREACH", "ECONNREFUSED"], await edge.call(publicAddress))
+      assert.strictEqual(await forwarding(), "0")
+      await edge.close()
+      await assertNothingLeft(edge.homeId)
+    })
+  })
+
+  it("is taken away after a crash, by the next edge of the home", async () => {
+    const lost = await openEgressEdge(world, open)
+    const other = await openEgressEdge(world, open)
+    assert.strictEqual(await forwarding(), "1")
+    await world.crash()
+    assert.include(await nft("list", "tables"), lost.table)
+    await world.boot()
+    for (const { homeId } of [lost, other]) {
+      const heir = await openEgressEdge(world, open, { homeId })
+      assert.strictEqual(await heir.reach(publicAddress), hostAddress)
+      await heir.close()
+    }
+    await assertNothingLeft(lost.homeId)
+    await assertNothingLeft(other.homeId)
+  })
+})
+
+/** A question for the address of api.test, as RFC 1035 sends it over TCP. */
+const nameOverTcp = `
+return await new Promise((resolve) => {
+  const body = Buffer.concat([
+    Buffer.from([0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    Buffer.from("\\x03api\\x04test\\x00", "latin1"),
+    Buffer.from([0, 1, 0, 1])
+  ])
+  const settings = require("node:fs").readFileSync("/etc/resolv.conf", "utf8")
+  const socket = require("node:net").connect(53, /nameserver (\\S+)/.exec(settings)[1])
+  socket.once("error", (error) => resolve(error.code))
+  socket.once("data", (answer) => resolve([...answer.subarray(-4)].join(".")))
+  socket.write(Buffer.concat([Buffer.from([0, body.length]), body]))
+})`
