@@ -18,12 +18,14 @@ import { ready } from "./Ready.ts"
 import { redeploy } from "./Redeploy.ts"
 import { rollback } from "./Rollback.ts"
 import { partsTable, table } from "./Table.ts"
+import { wake } from "./Wake.ts"
 import { type Benchmark, makeWorld } from "./World.ts"
 
 const benchmarks: ReadonlyArray<Benchmark> = [
   ...pushes,
   redeploy,
   rollback,
+  wake,
   ...mcp,
   ready,
   memory,

@@ -2,7 +2,6 @@
  * One release: a folder that is served, or a process or an address behind a connection pool. It
  * knows who is still being answered by it, so that it can leave without cutting anybody off.
  */
-import { isIP } from "node:net"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import type {
   ProcessFailure,
@@ -10,12 +9,12 @@ import type {
   ReleaseObserved,
   ReleaseSpec,
   StageSpec,
-  StaticWorkload,
-  Workload
+  StaticWorkload
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { openWith } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
 import type { FileCache } from "./FileCache.ts"
+import { firstState, startFailed } from "./FirstState.ts"
 import { reasonOf } from "./Log.ts"
 import type { NodeKey } from "./NodeKey.ts"
 import type {
@@ -24,7 +23,7 @@ import type {
   ProcessState,
   RunningProcess
 } from "./process/Processes.ts"
-import { makeSleep, neverSleeps, type Sleep } from "./Sleep.ts"
+import { makeSleep, maySleep, neverSleeps, type Sleep } from "./Sleep.ts"
 import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
@@ -185,9 +184,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
       thaw: async () => await running?.thaw(),
       stop: stopAsleep,
       start: () => starts.add(() => beginProcess(workload), true),
-      onChange: () => {
+      onChange: (words) => {
         adopt(state)
-        options.onLine("platform", wordsOf(sleep, idleAfter))
+        options.onLine("platform", words)
         options.onChange()
       }
     })
@@ -271,35 +270,6 @@ export const startRelease = (options: ReleaseOptions): Release => {
   }
 }
 
-/** What is known without any work: an address is somebody else's and counts as healthy at once. */
-const firstState = (workload: Workload): ProcessState => {
-  const none = { restarts: 0, endpoint: null, failure: null }
-  if (workload.kind === "image") {
-    const failure = startFailed("this node runs no containers; another deploy provider does")
-    return { ...none, state: "failed", failure }
-  }
-  if (workload.kind !== "endpoint") return { ...none, state: "starting" }
-  const { host, port } = workload
-  return isIP(host) !== 0 && port > 0 && port < 65_536
-    ? { ...none, state: "healthy", endpoint: { host, port } }
-    : { ...none, state: "failed", failure: startFailed(`${host} port ${port} is no address`) }
-}
-
-/** What has workers works although nobody asks it. */
-const maySleep = (
-  workload: Workload
-): workload is ProcessWorkload & { readonly idleAfter: number } =>
-  workload.kind === "process" &&
-  typeof workload.idleAfter === "number" &&
-  Object.keys(workload.workers ?? {}).length === 0
-
-const wordsOf = ({ depth }: Sleep, idleAfter: number): string =>
-  depth === null
-    ? "Woken up."
-    : depth === "frozen"
-      ? `Put to sleep after ${idleAfter / 1000} s without a request.`
-      : "Stopped in its sleep, to be started by the next request."
-
 /** Milliseconds between SIGTERM and SIGKILL for one that sleeps: the next request may wait for it. */
 const asleepGraceMs = 2_000
 
@@ -312,13 +282,6 @@ const idleWithin = (ms: number, onIdle: (resolve: () => void) => void): Promise<
   onIdle(resolve)
   return promise.finally(() => clearTimeout(deadline))
 }
-
-const startFailed = (cause: string): ProcessFailure => ({
-  code: "start_failed",
-  cause,
-  evidence: [],
-  port: null
-})
 
 /** Evidence is what the process printed, so it goes through the same sieve as its log. */
 const redactedFailure = (

@@ -2,7 +2,7 @@
  * The sleep of a release that nobody asks: first it stands still in memory, later it is stopped, and
  * the next request wakes it. For control it is healthy all the while.
  */
-import type { Asleep } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Asleep, ProcessWorkload, Workload } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { Sleepers } from "./Sleepers.ts"
 
 export interface Sleep {
@@ -32,9 +32,17 @@ export interface SleepOptions {
   readonly stop: () => Promise<void>
   /** Whatever comes of it is a disturbance. */
   readonly start: () => void
-  /** The depth is another one. */
-  readonly onChange: () => void
+  /** The depth is another one; says so in words. */
+  readonly onChange: (words: string) => void
 }
+
+/** What has workers works although nobody asks it. */
+export const maySleep = (
+  workload: Workload
+): workload is ProcessWorkload & { readonly idleAfter: number } =>
+  workload.kind === "process" &&
+  typeof workload.idleAfter === "number" &&
+  Object.keys(workload.workers ?? {}).length === 0
 
 export const neverSleeps: Sleep = {
   depth: null,
@@ -77,7 +85,7 @@ export const makeSleep = (options: SleepOptions): Sleep => {
   const fallAsleep = (): void => {
     depth = "frozen"
     sleepers.asleep(release)
-    options.onChange()
+    options.onChange(`Put to sleep after ${idleAfter / 1000} s without a request.`)
     next(async () => {
       if (depth !== "frozen") return
       const bytes = await options.freeze().catch(() => null)
@@ -90,16 +98,16 @@ export const makeSleep = (options: SleepOptions): Sleep => {
   const stop = (): void =>
     next(async () => {
       if (depth !== "frozen" || waking) return
-      depth = "stopped"
-      options.onChange()
       await options.stop()
+      depth = "stopped"
+      options.onChange("Stopped in its sleep; the next request starts it.")
     })
   const wakeUp = async (): Promise<void> => {
     if (depth === "stopped") return options.start()
     await options.thaw()
     if (depth === null) return
     disturbed()
-    options.onChange()
+    options.onChange("Woken up.")
   }
   const disturbed = (): void => {
     // What is stopped with its edge is found asleep by the next one.
