@@ -3,6 +3,7 @@ import { Context, type Effect, Schema, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
 import type { StageId } from "./model/Ids.ts"
 import type { LogLine, LogSearch } from "./model/LogLine.ts"
+import type { NodeMetrics } from "./node/NodeMetrics.ts"
 import type { EdgeHello, ReleaseObserved, RouteObserved, StageSpec } from "./node/NodeProtocol.ts"
 
 export class DeployError extends Schema.TaggedError<DeployError>()("DeployError", {
@@ -46,6 +47,8 @@ export class Deploy extends Context.Service<
     readonly ensure: (spec: StageSpec) => Effect.Effect<void, DeployError>
     /** Succeeds also when there is nothing to remove. */
     readonly remove: (stage: StageId, generation: number) => Effect.Effect<void, DeployError>
+    /** What its node has counted; null while it can't say. Absent: the provider never can. */
+    readonly measure?: Effect.Effect<NodeMetrics | null>
     /** What a stage's processes printed, oldest first. */
     readonly logs: (
       query: RuntimeLogQuery

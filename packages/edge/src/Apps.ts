@@ -8,6 +8,7 @@ import { makeGate } from "./Gate.ts"
 import { makeIdleWatch } from "./IdleWatch.ts"
 import type { Limits } from "./Limits.ts"
 import type { Listening } from "./Listener.ts"
+import type { Meters } from "./Meters.ts"
 import {
   badRequest,
   bodyTooLarge,
@@ -25,6 +26,7 @@ import { admit, type Patience } from "./WaitingRoom.ts"
 
 export interface AppsOptions {
   readonly hostnames: Hostnames
+  readonly meters: Meters
   readonly appsDomain: string
   /** For a release that is starting, waking up or coming back. */
   readonly patience: Patience
@@ -36,7 +38,7 @@ export interface AppsOptions {
 }
 
 export const makeApps = (options: AppsOptions): Listening => {
-  const { appsDomain, connectMs, hostnames, idleMs, limits, patience } = options
+  const { appsDomain, connectMs, hostnames, idleMs, limits, meters, patience } = options
   const idle = makeIdleWatch(idleMs)
   const bodies = makeBodyWatch(limits)
   const gate = makeGate(limits)
@@ -59,7 +61,9 @@ export const makeApps = (options: AppsOptions): Listening => {
     client: ServerResponse | Duplex
   ): Page | null => {
     const found = find(head, upgrade)
-    if ("status" in found) return found
+    const isPage = "status" in found
+    meters.enter(isPage ? null : found.spec.stage, client)
+    if (isPage) return found
     return gate.enter(found.spec, socket.remoteAddress ?? "", client)
   }
 

@@ -14,8 +14,9 @@ import {
 import type { Change } from "./DesiredState.ts"
 import { type DesiredStates, otherRole } from "./DesiredStates.ts"
 import type { Listener } from "./Listener.ts"
-import type { Log } from "./Log.ts"
+import { type Log, reasonOf } from "./Log.ts"
 import { answerLogs, type LogConversation } from "./LogConversation.ts"
+import type { Measure } from "./Measure.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
 import type { Stages } from "./Stages.ts"
 
@@ -42,6 +43,7 @@ export interface ConversationOptions {
   readonly runtimeLog: RuntimeLog
   readonly nodeKey: string
   readonly isolation: Isolation
+  readonly measure: Measure
   readonly log: Log
 }
 
@@ -82,7 +84,8 @@ export const makeConversation = (role: Role, options: ConversationOptions): Conv
       nodeKey: options.nodeKey,
       appsPort: listener.port,
       problem: listener.problem,
-      isolation: options.isolation
+      isolation: options.isolation,
+      measures: true
     })
     for (const observation of stages.observations()) connection.send(observation)
   }
@@ -111,6 +114,13 @@ export const makeConversation = (role: Role, options: ConversationOptions): Conv
     })
     logs.set(request.id, conversation)
   }
+  /** Nobody else waits while the machine is asked. */
+  const startMeasure = (connection: Connection, id: number): void => {
+    void options
+      .measure()
+      .then((metrics) => connection.send({ type: "metrics", id, ...metrics }))
+      .catch((error: unknown) => log(`could not measure: ${reasonOf(error)}`))
+  }
   const stopLogs = (): void => {
     for (const conversation of [...logs.values()]) conversation.stop()
   }
@@ -122,6 +132,7 @@ export const makeConversation = (role: Role, options: ConversationOptions): Conv
       if (message.type === "hello") return await greet(connection, message)
       if (connection !== current) return refuse(connection, desired, "say hello first")
       if (message.type === "logs") return startLogs(connection, message)
+      if (message.type === "metrics") return startMeasure(connection, message.id)
       if (message.type === "logs_stop") return logs.get(message.id)?.stop()
       await apply(connection, message)
     },

@@ -17,6 +17,9 @@ import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { makeListener } from "./Listener.ts"
 import { type Log, stderrLog } from "./Log.ts"
+import { makeMeasure } from "./Measure.ts"
+import { meterProcesses } from "./MeteredProcesses.ts"
+import { makeMeters } from "./Meters.ts"
 import { loadNodeKey } from "./NodeKey.ts"
 import type { Processes, ProcessesOptions } from "./process/Processes.ts"
 import { makeRuntimeLog } from "./RuntimeLog.ts"
@@ -88,8 +91,16 @@ const serve = async (
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const nodeKey = await loadNodeKey(folder)
   const desired = await loadDesiredStates(folder, log)
-  const runtimeLog = makeRuntimeLog({ folder: join(home, "logs", "runtime"), log })
-  const processes = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const meters = makeMeters()
+  const runtimeLog = makeRuntimeLog({
+    folder: join(home, "logs", "runtime"),
+    log,
+    onDropped: (stage, lines) => {
+      meters.of(stage).droppedLines += lines
+    }
+  })
+  const plain = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  const processes = meterProcesses(plain, meters)
   const sleepers = await loadSleepers({
     folder: join(folder, "asleep"),
     log,
@@ -113,7 +124,10 @@ const serve = async (
       emit: (observation) => control.emit(role, observation),
       // A log goes on for whoever wants the stage again, also in the other role.
       onGone: (stage) => {
-        if (roles.every((one) => !desired.of[one].stages.has(stage))) runtimeLog.remove(stage)
+        if (!roles.every((one) => !desired.of[one].stages.has(stage))) return
+        runtimeLog.remove(stage)
+        meters.forget(stage)
+        processes.forget(stage)
       },
       fileCache,
       variants,
@@ -126,7 +140,7 @@ const serve = async (
   const { appsDomain, connectMs = 5_000, idleMs = 300_000 } = options
   const patience = { holdMs: options.holdMs ?? 10_000, places: options.places ?? 1_000 }
   const limits = { ...defaultLimits, ...options.limits }
-  const apps = makeApps({ hostnames, appsDomain, patience, idleMs, connectMs, limits })
+  const apps = makeApps({ hostnames, meters, appsDomain, patience, idleMs, connectMs, limits })
   const listener = makeListener(apps, limits)
   for (const role of roles) {
     for (const spec of desired.of[role].stages.values()) stages[role].put(spec)
@@ -135,8 +149,10 @@ const serve = async (
   if (listener.problem !== null) log(listener.problem)
   const { isolation } = processes
   const { publicKey } = nodeKey
+  const measure = makeMeasure({ hostnames, listener, meters, processes, starts })
   const conversation = (role: Role) =>
     makeConversation(role, {
+      measure,
       desired,
       isolation,
       listener,

@@ -16,6 +16,8 @@ export interface Listener {
   readonly port: number
   /** Why it is not where it was asked to be; null: it is. */
   readonly problem: string | null
+  /** Open connections of visitors, upgraded ones too. */
+  readonly connections: number
   /** Listens on `port` first and then leaves the old one; stays when that fails. 0: any port will do. */
   readonly move: (port: number) => Promise<void>
   /** Accepts no more, waits at most `drainMs` for those being answered, then cuts them off. */
@@ -34,6 +36,9 @@ export const makeListener = (apps: Listening, limits: Limits): Listener => {
     },
     get problem() {
       return problem
+    },
+    get connections() {
+      return door?.sockets.size ?? 0
     },
     move: async (wanted) => {
       if (door !== null && (wanted === port || wanted === 0)) {

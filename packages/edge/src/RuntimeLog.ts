@@ -36,6 +36,8 @@ export interface RuntimeLogOptions {
   readonly log: Log
   readonly segmentBytes?: number
   readonly segments?: number
+  /** Lines of a stage that were not kept. */
+  readonly onDropped?: (stage: string, lines: number) => void
 }
 
 export const makeRuntimeLog = (options: RuntimeLogOptions): RuntimeLog => {
@@ -43,7 +45,8 @@ export const makeRuntimeLog = (options: RuntimeLogOptions): RuntimeLog => {
   const open = (stage: string): StageLog => {
     const held = logs.get(stage)
     if (held !== undefined) return held
-    const made = openStageLog(join(options.folder, stage), options)
+    const onDropped = (lines: number) => options.onDropped?.(stage, lines)
+    const made = openStageLog(join(options.folder, stage), options, onDropped)
     logs.set(stage, made)
     return made
   }
@@ -88,7 +91,8 @@ interface StageLog {
 
 const openStageLog = (
   folder: string,
-  { log, segmentBytes = 1024 * 1024, segments: maxSegments = 4 }: RuntimeLogOptions
+  { log, segmentBytes = 1024 * 1024, segments: maxSegments = 4 }: RuntimeLogOptions,
+  onDropped: (lines: number) => void
 ): StageLog => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const { last, segments } = recover(folder)
@@ -115,7 +119,10 @@ const openStageLog = (
     try {
       await appendFile(pathOf(segment), taken.text, { mode: 0o600 })
     } catch (error) {
-      if (!removed) log(`lost ${taken.count} lines of ${folder}: ${reasonOf(error)}`)
+      if (!removed) {
+        onDropped(taken.count)
+        log(`lost ${taken.count} lines of ${folder}: ${reasonOf(error)}`)
+      }
     }
     inWrite = 0
     written += taken.count
@@ -151,7 +158,8 @@ const openStageLog = (
       const named = process === undefined ? {} : { process }
       memory.push({ seq, at: Date.now(), stream, text: cut, ...named, release })
       // The disk is slower than the process: lines that are not on their way are lost, as a gap shows.
-      if (memory.length - written > maxPending) memory.splice(written + inWrite, 1_000)
+      if (memory.length - written > maxPending)
+        onDropped(memory.splice(written + inWrite, 1_000).length)
       flushing ??= writeAll()
       wake(true)
     },

@@ -5,6 +5,8 @@ export interface StartQueue {
    * The place is free again when it settles.
    */
   readonly add: (begin: () => Promise<void>, urgent: boolean) => void
+  /** How many wait for a place. */
+  readonly waiting: number
 }
 
 export const makeStartQueue = (places: number): StartQueue => {
@@ -26,6 +28,9 @@ export const makeStartQueue = (places: number): StartQueue => {
       if (urgent) waiting.unshift(begin)
       else waiting.push(begin)
       next()
+    },
+    get waiting() {
+      return waiting.length
     }
   }
 }

@@ -14,6 +14,7 @@ import { Schema } from "effect"
 import { Workers } from "../model/Artifact.ts"
 import { ReleaseId, StageId } from "../model/Ids.ts"
 import { LogLine } from "../model/LogLine.ts"
+import { NodeMetrics } from "./NodeMetrics.ts"
 
 /** The newest version spoken here. Control and edge each serve one that speaks N or N-1. */
 export const protocolVersion = 2
@@ -159,7 +160,16 @@ export const LogsRequest = Schema.Struct({
   follow: Schema.Boolean
 })
 export const LogsStop = Schema.Struct({ type: Schema.Literal("logs_stop"), id: Schema.Int })
-export const ToEdge = Schema.Union([ControlHello, Snapshot, Delta, LogsRequest, LogsStop])
+/** Asks for what was counted; only of an edge whose greeting says that it `measures`. */
+export const MetricsRequest = Schema.Struct({ type: Schema.Literal("metrics"), id: Schema.Int })
+export const ToEdge = Schema.Union([
+  ControlHello,
+  Snapshot,
+  Delta,
+  LogsRequest,
+  LogsStop,
+  MetricsRequest
+])
 export type ToEdge = typeof ToEdge.Type
 
 // edge → control
@@ -190,7 +200,9 @@ export const EdgeHello = Schema.Struct({
   appsPort: Schema.Int,
   /** Why it does not listen where it was asked to; null: it does. */
   problem: Schema.NullOr(Schema.String),
-  isolation: Isolation
+  isolation: Isolation,
+  /** It answers MetricsRequest. Absent: it does not know it. */
+  measures: Schema.optionalKey(Schema.Boolean)
 })
 /** Accepted and kept on disk. */
 export const Applied = Schema.Struct({
@@ -269,13 +281,19 @@ export const LogLines = Schema.Struct({
   /** No more will come. */
   done: Schema.Boolean
 })
+export const MetricsAnswer = Schema.Struct({
+  type: Schema.Literal("metrics"),
+  id: Schema.Int,
+  ...NodeMetrics.fields
+})
 export const FromEdge = Schema.Union([
   EdgeHello,
   Applied,
   Refused,
   ReleaseObserved,
   RouteObserved,
-  LogLines
+  LogLines,
+  MetricsAnswer
 ])
 export type FromEdge = typeof FromEdge.Type
 export type EdgeHello = typeof EdgeHello.Type

@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Exit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Usage } from "./Processes.ts"
 import { serviceProcesses, signalProcess } from "./ProcessTree.ts"
 
 export interface LaunchRequest {
@@ -28,6 +29,7 @@ export interface Launched {
   /** Lets all that belongs to it stand still; answers with the bytes of memory that it keeps. */
   readonly freeze: () => Promise<number>
   readonly thaw: () => Promise<void>
+  readonly usage: () => Promise<Usage>
   /** Thaws it, then SIGTERM to the service itself. False: nobody is there to hear it. */
   readonly terminate: () => Promise<boolean>
   /** Kills what still runs; resolves when nothing is left. May be called twice. */

@@ -31,6 +31,7 @@ import { serviceSandbox } from "./ServiceSandbox.ts"
 import { insideSandbox } from "./SlotScript.ts"
 import { residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
+import { cpuSeconds } from "./Usage.ts"
 
 export const launchDirect =
   (machine: Machine): Launch =>
@@ -189,6 +190,10 @@ const follow = async (
     await still.freeze()
     return residentMemory(await all())
   }
+  const usage = async () => {
+    const pids = await all()
+    return { memory: await residentMemory(pids), cpu: await cpuSeconds(pids) }
+  }
   const terminate = async () => {
     await still.thaw()
     const first = await parts.inside
@@ -209,6 +214,7 @@ const follow = async (
     exited,
     freeze,
     thaw,
+    usage,
     terminate,
     remove
   }

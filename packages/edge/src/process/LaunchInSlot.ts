@@ -34,6 +34,7 @@ import type { Slot } from "./Slot.ts"
 import type { SlotPool } from "./SlotPool.ts"
 import { residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
+import { cpuSeconds } from "./Usage.ts"
 
 /** Host users of owners: 200000 and up, which no distribution gives out. */
 export const firstUser = 200_000
@@ -148,11 +149,14 @@ const follow = (
   })
   const all = () => (machine.bwrap ? treeOf(pid) : processesOfRun(pid, run))
   const still = standStill(all)
+  const memory = async () => {
+    const counted = slot.group ? await memoryOfGroup(slot.group) : null
+    return counted ?? residentMemory(await all())
+  }
   const freezeAll = async () => {
     if (slot.group && canFreeze(slot.group)) await freeze(slot.group)
     else await still.freeze()
-    const counted = slot.group ? await memoryOfGroup(slot.group) : null
-    return counted ?? residentMemory(await all())
+    return memory()
   }
   const thawAll = async () => {
     if (slot.group) await thaw(slot.group)
@@ -178,6 +182,7 @@ const follow = (
     exited,
     freeze: freezeAll,
     thaw: thawAll,
+    usage: async () => ({ memory: await memory(), cpu: await cpuSeconds(await all()) }),
     terminate,
     remove
   }

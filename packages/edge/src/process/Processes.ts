@@ -13,6 +13,14 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** What all that belongs to a process uses. */
+export interface Usage {
+  /** Bytes. */
+  readonly memory: number
+  /** Seconds of all cores together since it was started. */
+  readonly cpu: number
+}
+
 export interface ProcessState {
   readonly state: ReleaseState
   /** Times it was started again after it had been healthy. */
@@ -52,6 +60,8 @@ export interface RunningProcess {
   readonly freeze: () => Promise<number | null>
   /** Lets it go on. Does nothing when it was not frozen. */
   readonly thaw: () => Promise<void>
+  /** Null: it is not healthy. Absent: nobody can tell. */
+  readonly usage?: () => Promise<Usage | null>
   /** SIGTERM, `graceMs`, SIGKILL; resolves when nothing of it is left. May be called twice. */
   readonly stop: (graceMs: number) => Promise<void>
 }

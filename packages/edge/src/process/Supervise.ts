@@ -73,6 +73,7 @@ export const supervise = (
     },
     freeze: async () => (await healthy?.freeze()) ?? null,
     thaw: async () => await healthy?.thaw(),
+    usage: async () => (await healthy?.usage()) ?? null,
     stop: (graceMs) => {
       stop.request(graceMs)
       return life

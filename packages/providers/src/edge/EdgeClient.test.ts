@@ -63,6 +63,8 @@ it.live("speaks the version before to an edge that knows no newer one, until the
     )
     yield* Queue.take(greetings)
     yield* client.snapshot([])
+    // What an older edge does not know is not asked.
+    assert.isNull(yield* client.measure)
     assert.deepStrictEqual(edge.versions(), [protocolVersion, protocolVersion - 1])
     edge.replace(protocolVersion)
     yield* Queue.take(greetings)

@@ -4,6 +4,7 @@
  */
 import { Unavailable } from "@deploy-mcp/domain/Fault"
 import type { LogLine } from "@deploy-mcp/domain/model/LogLine"
+import type { NodeMetrics } from "@deploy-mcp/domain/node/NodeMetrics"
 import {
   type EdgeHello,
   type FromEdge,
@@ -43,6 +44,8 @@ export interface EdgeClient {
     stage: StageSpec["stage"],
     generation: number
   ) => Effect.Effect<void, Unavailable>
+  /** Null: it does not answer, or is older than what is asked. */
+  readonly measure: Effect.Effect<NodeMetrics | null>
   readonly logs: (
     query: Omit<LogsRequest, "type" | "id">
   ) => Stream.Stream<LogLine & { readonly release: string }, Unavailable>
@@ -61,6 +64,8 @@ export const make = (
   let complaint = ""
   const accepted = new Map<number, Deferred.Deferred<void, Unavailable>>()
   const logs = new Map<number, Queue.Queue<LogLines, "lost">>()
+  const measurements = new Map<number, Deferred.Deferred<NodeMetrics | null>>()
+  let measures = false
 
   /** One connection from hello to its end. */
   const converse = (out: Queue.Enqueue<EdgeObservation>) =>
@@ -71,7 +76,10 @@ export const make = (
       )
       yield* greet
       yield* opened.receive((message) => {
-        if (message.type === "hello") connection = opened
+        if (message.type === "hello") {
+          connection = opened
+          measures = message.measures === true
+        }
         return Effect.andThen(
           handle(message, out),
           message.type === "hello" && message.problem !== null
@@ -103,6 +111,10 @@ export const make = (
               complain(`revision ${message.revision}`, message.reason),
               settle(message.revision, unavailable(message.reason))
             )
+      case "metrics": {
+        const waiting = measurements.get(message.id)
+        return waiting === undefined ? Effect.void : Deferred.succeed(waiting, message)
+      }
       case "lines": {
         const queue = logs.get(message.id)
         return queue === undefined ? Effect.void : Queue.offer(queue, message)
@@ -166,7 +178,20 @@ export const make = (
       )
     })
 
+  const measure = Effect.gen(function* () {
+    if (connection === null || !measures) return null
+    const id = ++requests
+    const waiting = yield* Deferred.make<NodeMetrics | null>()
+    measurements.set(id, waiting)
+    yield* connection.send({ type: "metrics", id })
+    return yield* Deferred.await(waiting).pipe(
+      Effect.timeoutOrElse({ duration: measurePatience, orElse: () => Effect.succeed(null) }),
+      Effect.ensuring(Effect.sync(() => measurements.delete(id)))
+    )
+  })
+
   return {
+    measure,
     attach: (newEpoch) =>
       Stream.callback<EdgeObservation>((out) => {
         epoch = newEpoch
@@ -204,6 +229,9 @@ const refusalPause = "1 second"
 
 /** A greeting makes the edge try again to listen where it should. */
 const portRetry = "2 seconds"
+
+/** A scraper waits ten seconds as a rule; an edge that has gone meanwhile says nothing any more. */
+const measurePatience = "3 seconds"
 
 const unavailable = (detail: string) => Effect.fail(new Unavailable({ detail }))
 

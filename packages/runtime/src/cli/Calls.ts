@@ -1,5 +1,6 @@
 /** The calls of the HTTP API that the command line makes, with what each answers. */
 import { KeyView, WhoAmI } from "@deploy-mcp/domain/commands/Accounts"
+import { Measurements } from "@deploy-mcp/domain/commands/Measurements"
 import { GitTokenView, RepositoryView } from "@deploy-mcp/domain/commands/Repositories"
 import { LogSource } from "@deploy-mcp/domain/commands/Services"
 import {
@@ -48,6 +49,7 @@ export const getLogs = call(
     truncated: Schema.Boolean
   })
 )
+export const measureServices = call("measure_services", Measurements)
 export const createKey = call("create_key", Schema.Struct({ key: KeyView, secret: Schema.String }))
 export const listKeys = call("list_keys", Schema.Struct({ keys: Schema.Array(KeyView) }))
 export const revokeKey = call("revoke_key", KeyView)

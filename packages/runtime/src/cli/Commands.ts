@@ -9,10 +9,11 @@ import { mcp } from "./Mcp.ts"
 import { migrate } from "./Migrate.ts"
 import { root } from "./Root.ts"
 import { services } from "./Services.ts"
+import { top } from "./Top.ts"
 import { up } from "./Up.ts"
 
 export const version = "0.1.0"
 
 export const commands = root.pipe(
-  Command.withSubcommands([up, demo, deploy, services, logs, keys, mcp, migrate, doctor])
+  Command.withSubcommands([up, demo, deploy, services, logs, top, keys, mcp, migrate, doctor])
 )

@@ -25,7 +25,7 @@ export const services = Command.make(
 )
 
 /** Answers come in pages; people want the whole list. */
-const listAll = Effect.fnUntraced(function* (project: string | undefined) {
+export const listAll = Effect.fnUntraced(function* (project: string | undefined) {
   const client = yield* Client
   const all: Array<ServiceSummary> = []
   let cursor: string | null = null

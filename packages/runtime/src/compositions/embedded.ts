@@ -10,6 +10,7 @@ import * as GitPush from "../http/GitPush.ts"
 import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
+import * as Measurements from "../http/Measurements.ts"
 import { Platform } from "../Platform.ts"
 import { FrontDoor } from "../standby/FrontDoor.ts"
 import { Succession } from "../standby/Succession.ts"
@@ -53,6 +54,7 @@ export const embedded = (options: EmbeddedOptions) => {
   const doors = Layer.mergeAll(
     McpDoor.layer({ version, allowedHosts }),
     Api.layer({ allowedHosts }),
+    Measurements.layer({ allowedHosts }),
     GitPush.layer,
     Health.layer,
     Landing.layer

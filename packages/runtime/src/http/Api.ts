@@ -32,21 +32,19 @@ export const layer = (options: ApiOptions = {}) =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
       const context = yield* Effect.context<Commands>()
-      const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? [])])
-      const guarded = <R>(
-        answer: Effect.Effect<HttpServerResponse.HttpServerResponse, CommandError, R>
-      ) => guard(allowed, answer).pipe(Effect.provideContext(context))
-      yield* router.add("GET", "/api/v1/services/:name/logs", guarded(streamLogs))
-      yield* router.add("*", "/api/v1/:tool", guarded(answerCall))
+      const add = <R>(method: "GET" | "*", path: `/${string}`, answer: Answer<R>) =>
+        router.add(method, path, Effect.provideContext(guarded(options, answer), context))
+      yield* add("GET", "/api/v1/services/:name/logs", streamLogs)
+      yield* add("*", "/api/v1/:tool", answerCall)
     })
   )
 
+type Answer<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, CommandError, R>
+
 /** Host, key and errors are treated alike on every route. */
-const guard = <R>(
-  allowed: ReadonlySet<string>,
-  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, CommandError, R>
-) =>
+export const guarded = <R>(options: ApiOptions, answer: Answer<R>) =>
   Effect.gen(function* () {
+    const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? [])])
     const { headers } = yield* HttpServerRequest.HttpServerRequest
     const refused = refusedHost({ host: headers.host, origin: headers.origin }, allowed)
     if (refused !== null) return yield* new CommandError({ failure: refused })

@@ -2,12 +2,19 @@
 import { Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import type { Deploys } from "../Instances.ts"
 import { edgeInstance } from "../instances/Builtin.ts"
+import { measured } from "../Measured.ts"
 import { Publisher } from "../Publisher.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
+import type { ServiceStore } from "../store/ServiceStore.ts"
+import { deploymentMetrics, edgeMetrics } from "./EdgeMetrics.ts"
 
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const publisher = yield* Publisher
+    const deployments = yield* DeploymentStore
+    const context = yield* Effect.context<Deploys | ServiceStore>()
     yield* router.add("GET", "/livez", HttpServerResponse.text("ok\n"))
     yield* router.add(
       "GET",
@@ -23,9 +30,12 @@ export const layer = HttpRouter.use((router) =>
     yield* router.add(
       "GET",
       "/metrics",
-      Effect.map(PrometheusMetrics.format(), (text) =>
-        HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })
-      )
+      Effect.gen(function* () {
+        const own = yield* PrometheusMetrics.format()
+        const rows = deploymentMetrics(yield* deployments.open)
+        const text = own + rows + edgeMetrics(yield* Effect.provideContext(measured, context))
+        return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })
+      })
     )
   })
 )

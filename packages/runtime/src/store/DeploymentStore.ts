@@ -193,6 +193,15 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
                   WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
               ),
 
+        /** How many have not ended, by status. */
+        open: Effect.map(
+          Rows.all(Schema.Struct({ status: Schema.String, count: Schema.Int }))(
+            sql`SELECT status, CAST(COUNT(*) AS INTEGER) AS count FROM deployments
+              WHERE status IN ('queued', 'running') GROUP BY status`
+          ),
+          (rows) => new Map(rows.map((row) => [row.status, row.count]))
+        ),
+
         /** The stages that have work to decide on. */
         openStages: Effect.map(
           Rows.all(Schema.Struct({ stageId: StageId }))(

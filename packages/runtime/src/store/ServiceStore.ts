@@ -51,6 +51,17 @@ export const VariableRow = Schema.Struct({
 })
 export type VariableRow = typeof VariableRow.Type
 
+/** What people call a stage. */
+export const StageName = Schema.Struct({
+  stageId: StageId,
+  ownerId: OwnerId,
+  ownerName: Schema.String,
+  projectId: ProjectId,
+  projectName: Schema.String,
+  name: ServiceName
+})
+export type StageName = typeof StageName.Type
+
 /** Variables are sealed under this context, so that one row's value cannot pass for another's. */
 export const variableContext = (stage: StageId, name: string) => `variable ${stage} ${name}`
 
@@ -94,6 +105,15 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
           Rows.first(ServiceRow)(
             sql`${select} AND services.owner_id = ${owner} AND stages.id = ${stage}`
           ),
+
+        /** Of all owners, without those in the trash. */
+        names: Rows.all(StageName)(sql`SELECT stages.id AS stage_id, services.owner_id,
+            owners.name AS owner_name, services.project_id, projects.name AS project_name,
+            services.name
+          FROM stages JOIN services ON services.id = stages.service_id
+            JOIN projects ON projects.id = services.project_id
+            JOIN owners ON owners.id = services.owner_id
+          WHERE services.trashed_at IS NULL ORDER BY owners.name, projects.name, services.name`),
 
         list: (owner: OwnerId, project: ProjectId | null) =>
           Rows.all(ServiceRow)(

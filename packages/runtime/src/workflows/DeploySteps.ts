@@ -52,6 +52,11 @@ const deploymentSeconds = Metric.histogram("deploy_mcp_deployment_seconds", {
   boundaries: [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 60, 300]
 })
 
+const phaseSeconds = Metric.histogram("deploy_mcp_deployment_phase_seconds", {
+  description: "Each phase of a deployment that has ended, by phase",
+  boundaries: [0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300]
+})
+
 export class DeploySteps extends Context.Service<
   DeploySteps,
   {
@@ -303,12 +308,17 @@ const make = Effect.gen(function* () {
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
     const { stageId, status, createdAt, finishedAt } = yield* deployments.byId(id)
-    const outcome = { outcome: status }
+    const outcome = { outcome: status === "committed" ? "live" : status }
     yield* Metric.update(Metric.withAttributes(deploymentsEnded, outcome), 1)
     yield* Metric.update(
       Metric.withAttributes(deploymentSeconds, outcome),
       ((finishedAt ?? createdAt) - createdAt) / 1000
     )
+    for (const { phase, startedAt, endedAt } of yield* deployments.phases([id])) {
+      if (endedAt === null) continue
+      const seconds = (endedAt - startedAt) / 1000
+      yield* Metric.update(Metric.withAttributes(phaseSeconds, { phase }), seconds)
+    }
     yield* events.publish({ kind: "changed", deployment: id })
     yield* events.publish({ kind: "ended", stage: stageId })
   })

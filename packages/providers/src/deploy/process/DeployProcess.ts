@@ -14,6 +14,7 @@ const layer = (settings: Config.Success<typeof EdgeClient.config>) =>
       snapshot: (stages) => Effect.mapError(edge.snapshot(stages), failed),
       ensure: (spec) => Effect.mapError(edge.ensure(spec), failed),
       remove: (stage, generation) => Effect.mapError(edge.remove(stage, generation), failed),
+      measure: edge.measure,
       logs: (query) => Stream.mapError(edge.logs(query), failed)
     }
   })
