@@ -93,7 +93,7 @@ onPostgres((fresh) => {
         await pause(5)
       }
     }
-    const running = Promise.all([one(), one(), one(), one()])
+    const running = Promise.all([one(), one()])
     return {
       more: (wanted: number) => {
         const from = count

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { createServer } from "node:net"
 import { parseSocketTable } from "@deploy-mcp/domain/node/SocketTable"
 import { assert, describe, it } from "vitest"
@@ -30,7 +32,10 @@ describe("listening sockets", () => {
     const port = typeof address === "object" ? address?.port : undefined
     const own = await listeningSockets(process.pid, false)
     assert.isTrue(own.some((socket) => socket.port === port && socket.loopback))
-    assert.isFalse((await listeningSockets(1, false)).some((socket) => socket.port === port))
+    const other = spawn("sleep", ["60"])
+    await once(other, "spawn")
+    assert.deepStrictEqual(await listeningSockets(other.pid ?? 0, false), [])
+    other.kill()
     server.close()
   })
 })

@@ -65,7 +65,7 @@ export const embedded = (options: EmbeddedOptions) => {
         NodeHttpServer.layer(() => server, {
           port,
           host: "127.0.0.1",
-          gracefulShutdownTimeout: "1 second"
+          gracefulShutdownTimeout: "2 seconds"
         })
       )
     )

@@ -36,7 +36,7 @@ GitConformance.suite("https", providerThere(), {
     Effect.gen(function* () {
       const bare = yield* bareOf(repository)
       yield* Effect.promise(() => mkdir(bare, { recursive: true }))
-      yield* run(bare, ["init", "-q", "--bare"])
+      yield* run(bare, ["init", "-q", "--bare", "--template="])
       yield* run(bare, ["config", "uploadpack.allowFilter", "true"])
     }),
   push: (repository, branch, files) =>
