@@ -4,8 +4,11 @@ import { dirname, join } from "node:path"
 import * as GitConformance from "@deploy-mcp/domain/conformance/GitConformance"
 import { CommitSha } from "@deploy-mcp/domain/model/Names"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { Elsewhere, elsewhere, folder, providerThere, run } from "./GitHttps.world.ts"
+
+/** Two gits may not write one configuration. */
+const oneAtATime = Semaphore.makeUnsafe(1)
 
 const bareOf = ({ owner, name }: Repository) =>
   Elsewhere.useSync(({ root }) => join(root, owner, `${name}.git`))
@@ -38,7 +41,7 @@ GitConformance.suite("https", providerThere(), {
       yield* Effect.promise(() => mkdir(bare, { recursive: true }))
       yield* run(bare, ["init", "-q", "--bare", "--template="])
       yield* run(bare, ["config", "uploadpack.allowFilter", "true"])
-    }),
+    }).pipe(oneAtATime.withPermit),
   push: (repository, branch, files) =>
     Effect.gen(function* () {
       const [bare, work] = [yield* bareOf(repository), yield* folder]
