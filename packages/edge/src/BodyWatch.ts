@@ -15,7 +15,11 @@ export interface BodyWatch {
   ) => void
 }
 
-export const makeBodyWatch = ({ bodyBytes, bodyBytesPerSecond, bodyMs }: Limits): BodyWatch => {
+export const makeBodyWatch = ({
+  bodyBytes,
+  bodyBytesPerSecond,
+  bodyMs
+}: Pick<Limits, "bodyBytes" | "bodyBytesPerSecond" | "bodyMs">): BodyWatch => {
   const bodies = new Set<Body>()
   const lookMs = bodyMs / 4
   const look = (): void => {
@@ -27,8 +31,7 @@ export const makeBodyWatch = ({ bodyBytes, bodyBytesPerSecond, bodyMs }: Limits)
         continue
       }
       // What waits to be read, and a conversation that has begun, are not the client's fault.
-      const waits = !request.isPaused() && request.readableLength === 0 && !response.headersSent
-      if (waits) body.waitedMs += lookMs
+      if (isAwaited(request) && !response.headersSent) body.waitedMs += lookMs
       const isSlow = body.waitedMs > bodyMs + (bytes / bodyBytesPerSecond) * 1_000
       if (!isSlow && bytes <= bodyBytes) continue
       bodies.delete(body)
@@ -43,6 +46,11 @@ export const makeBodyWatch = ({ bodyBytes, bodyBytesPerSecond, bodyMs }: Limits)
     }
   }
 }
+
+/** Whether somebody reads, and has read all that came. */
+const isAwaited = (request: IncomingMessage): boolean =>
+  (request.readableFlowing === true || request.listenerCount("readable") > 0) &&
+  request.readableLength === 0
 
 interface Body {
   readonly request: IncomingMessage

@@ -6,6 +6,7 @@ import * as AuditLog from "../AuditLog.ts"
 import * as FirstOwner from "../commands/FirstOwner.ts"
 import * as EdgeProcess from "../EdgeProcess.ts"
 import * as Api from "../http/Api.ts"
+import * as DoorLimits from "../http/DoorLimits.ts"
 import * as GitPush from "../http/GitPush.ts"
 import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
@@ -57,7 +58,8 @@ export const embedded = (options: EmbeddedOptions) => {
     Measurements.layer({ allowedHosts }),
     GitPush.layer,
     Health.layer,
-    Landing.layer
+    Landing.layer,
+    DoorLimits.layer()
   )
   const server = Layer.unwrap(
     FrontDoor.use(({ server }) =>

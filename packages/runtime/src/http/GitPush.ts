@@ -99,7 +99,7 @@ const hungUp = new GitError({
 })
 
 /** git prints plain text that comes with a refusal; another type it would hide. */
-const refusal = ({ code, cause, next, retry_after }: Failure) =>
+export const refusal = ({ code, cause, next, retry_after }: Failure) =>
   HttpServerResponse.text(`${cause}\n${code === "unauthorized" ? howToSignIn : next}\n`, {
     status: statuses[code] ?? 500,
     headers: {

@@ -12,6 +12,7 @@ import {
   request as send
 } from "node:http"
 import { Failure } from "@deploy-mcp/domain/Failure"
+import { makeBodyWatch } from "@deploy-mcp/edge/BodyWatch"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { ServeError } from "effect/http/HttpServerError"
 
@@ -24,13 +25,65 @@ export class FrontDoor extends Context.Service<
     readonly standBy: Effect.Effect<Forwarding, ServeError, Scope.Scope>
   }
 >()("@deploy-mcp/runtime/FrontDoor") {
-  static readonly layer = (port: number) =>
+  static readonly layer = (port: number, limits: Partial<FrontDoorLimits> = {}) =>
     Layer.sync(FrontDoor, () => {
-      const options = { requestTimeout: 0, headersTimeout: 10_000, maxHeaderSize: 16 * 1024 }
-      const server = createServer(options)
-      return { server, standBy: standBy(server, port) }
+      const all = { ...frontDoorLimits, ...limits }
+      const server = makeServer(all)
+      return { server, standBy: standBy(server, port, all.waiting) }
     })
 }
+
+export interface FrontDoorLimits {
+  /** Connections in all; those that come when there are as many are closed. */
+  readonly connections: number
+  /** Requests that wait for somebody who holds the platform. */
+  readonly waiting: number
+  /** Milliseconds in which the head of a request must be complete. */
+  readonly headMs: number
+  /** Milliseconds that a body may keep its reader waiting, and bytes that buy it one second more. */
+  readonly bodyMs: number
+  readonly bodyBytesPerSecond: number
+  /** The same for a push, whose client may think long about what it sends. */
+  readonly pushMs: number
+}
+
+const frontDoorLimits: FrontDoorLimits = {
+  connections: 4_096,
+  waiting: 1_024,
+  headMs: 10_000,
+  bodyMs: 20_000,
+  bodyBytesPerSecond: 500,
+  pushMs: 300_000
+}
+
+/** How long a body may be is for each door to say. */
+const makeServer = (limits: FrontDoorLimits): Server => {
+  const server = createServer({
+    insecureHTTPParser: false,
+    requestTimeout: 0,
+    headersTimeout: limits.headMs,
+    connectionsCheckingInterval: limits.headMs / 5,
+    maxHeaderSize: 16 * 1024
+  })
+  server.maxConnections = limits.connections
+  const { bodyBytesPerSecond, bodyMs, pushMs } = limits
+  const bodyBytes = Number.POSITIVE_INFINITY
+  const bodies = makeBodyWatch({ bodyBytes, bodyBytesPerSecond, bodyMs })
+  const pushes = makeBodyWatch({ bodyBytes, bodyBytesPerSecond, bodyMs: pushMs })
+  server.on("request", (request, response) => {
+    if (request.headers["transfer-encoding"] === undefined && !request.headers["content-length"])
+      return
+    const watch = request.url?.startsWith("/git/") === true ? pushes : bodies
+    // The door that reads it would answer too late: it learns that the client is gone.
+    watch.add(request, response, () => {
+      request.socket.end(bodyTooSlow)
+      request.socket.destroySoon()
+    })
+  })
+  return server
+}
+
+const bodyTooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 
 export interface Forwarding {
   /** Port on 127.0.0.1 of the process that holds the platform; null: nobody does, requests wait. */
@@ -40,10 +93,10 @@ export interface Forwarding {
 /** Milliseconds that a request waits for somebody who holds the platform. */
 const patience = 30_000
 
-const standBy = (server: Server, port: number) =>
+const standBy = (server: Server, port: number, places: number) =>
   Effect.gen(function* () {
     yield* listen(server, port)
-    const forwarder = makeForwarder()
+    const forwarder = makeForwarder(places)
     server.on("request", forwarder.handle)
     // The platform's doors come as listeners of their own and want to open what is open.
     Object.defineProperty(server, "listen", {
@@ -81,7 +134,7 @@ const listen = (server: Server, port: number): Effect.Effect<void, ServeError, S
 type Exchange = readonly [IncomingMessage, ServerResponse]
 type Handle = (...exchange: Exchange) => void
 
-const makeForwarder = () => {
+const makeForwarder = (places: number) => {
   const waiting = new Map<Exchange, NodeJS.Timeout>()
   const underWay = new Set<ClientRequest>()
   let holder: number | null = null
@@ -94,7 +147,8 @@ const makeForwarder = () => {
     if (request.url === "/readyz") {
       return answer(response, 503, "text/plain", "nobody holds the platform yet\n")
     }
-    wait([request, response])
+    if (waiting.size >= places) unavailable(response)
+    else wait([request, response])
   }
 
   const wait = (exchange: Exchange): void => {
