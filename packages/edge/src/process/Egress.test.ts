@@ -12,6 +12,7 @@ import {
   publicAddress
 } from "./EgressWorld.ts"
 import { linkPrefix } from "./Network.ts"
+import { eventually } from "./TestEdge.ts"
 
 const open: EgressPolicy = { reach: "public", allow: [] }
 
@@ -168,6 +169,29 @@ describe.skipIf(!canMakeEgressWorlds)("services' way to the internet", () => {
       await edge.close()
       await assertNothingLeft(edge.homeId)
     })
+  })
+
+  it("comes back when the host's firewall has dropped all rules, and when its way changes", async () => {
+    const edge = await openEgressEdge(world, open)
+    const later = (address: string) =>
+      eventually(async () => ((await edge.call(address)) === hostAddress ? true : null))
+    const rename = async (from: string, to: string) => {
+      await world.host("ip", "link", "set", from, "down")
+      await world.host("ip", "link", "set", from, "name", to)
+      await world.host("ip", "link", "set", to, "up")
+      await world.host("ip", "route", "add", "default", "via", "80.80.80.1")
+    }
+    await nft("flush", "ruleset")
+    await later(publicAddress)
+    // Its fence stood all the while; now the host refuses again too.
+    await edge.breakIn("nft", "flush", "ruleset")
+    assert.strictEqual(await edge.call(privateAddress), "silence")
+    await world.host("sysctl", "-qw", "net.ipv4.conf.eth0.forwarding=0")
+    await rename("eth0", "eth7")
+    await later(publicAddress)
+    await edge.close()
+    await rename("eth7", "eth0")
+    await assertNothingLeft(edge.homeId)
   })
 
   it("is taken away after a crash, by the next edge of the home", async () => {

@@ -4,10 +4,10 @@
  * without any way out.
  */
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
-import { type HostRules, hostRules, type Resolver } from "./EgressRules.ts"
+import type { Resolver } from "./EgressRules.ts"
 import { proveRules } from "./EgressSelfTest.ts"
-import { findGuarded, findUplinks, forward, removeTable, tablePrefix } from "./Forwarding.ts"
-import { closeHostFirewall, openHostFirewall } from "./HostFirewall.ts"
+import { removeTable, tablePrefix } from "./Forwarding.ts"
+import { closeHostFirewall } from "./HostFirewall.ts"
 import type { Machine } from "./Machine.ts"
 import { type NameRelay, openNameRelay } from "./NameRelay.ts"
 import {
@@ -17,8 +17,8 @@ import {
   type NetworkTools,
   removeNetwork
 } from "./Network.ts"
-import { mustRun } from "./Program.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
+import { type StandingRules, standRules } from "./StandingRules.ts"
 
 export interface Egress {
   readonly open: boolean
@@ -37,21 +37,25 @@ export const openEgress = async (
   policy: EgressPolicy
 ): Promise<Egress> => {
   const table = tableOf(machine.homeId)
-  const prefix = linkPrefix(machine.homeId)
-  const load = (rules: Pick<HostRules, "resolver" | "probeLink" | "guarded">) =>
-    mustRun(tools.nft, ["-f", "-"], hostRules({ table, linkPrefix: prefix, policy, ...rules }))
+  const stand = (resolver: Resolver | null, probeLink: string | null) =>
+    standRules(tools, {
+      table,
+      linkPrefix: linkPrefix(machine.homeId),
+      policy,
+      resolver,
+      probeLink
+    })
   let network: Network | null = null
   let relay: NameRelay | null = null
+  let rules: StandingRules | null = null
   const close = async () => {
     relay?.close()
-    relay = null
-    await removeEgress(tools, machine.homeId)
+    await rules?.close()
     if (network) await removeNetwork(tools, network)
-    network = null
   }
   try {
     if (policy.reach === "none" && policy.allow.length === 0) {
-      await load({ resolver: null, probeLink: null, guarded: [] })
+      rules = await stand(null, null)
       return { open: false, notes: notesOf(policy), close }
     }
     // Joined to the host like a slot: its host's end answers for names, its other end is for the test.
@@ -62,14 +66,11 @@ export const openEgress = async (
       relay = await openNameRelay({ address: hostAddress, resolverFile: "/etc/resolv.conf" })
       resolver = { address: hostAddress, udpPort: relay.udpPort, tcpPort: relay.tcpPort }
     }
-    const uplinks = await findUplinks(tools, policy.allow)
-    const guarded = await findGuarded(tools, uplinks)
-    await load({ resolver, probeLink: link, guarded })
-    await openHostFirewall({ table, linkPrefix: prefix, resolver: resolver && hostAddress })
+    rules = await stand(resolver, link)
     const proof = await proveRules({ tools, network, table, policy, resolver })
-    for (const one of guarded) await forward(one)
+    await rules.open()
     await writeSlotFiles(machine.files, policy, resolver)
-    const lacking = uplinks.length > 0 ? [] : [noWay]
+    const lacking = rules.hasWay ? [] : ["This host has no way to the internet itself now."]
     return { open: true, notes: [...notesOf(policy), ...proof.notes, ...lacking], close }
   } catch (error) {
     await close()
@@ -87,9 +88,6 @@ export const removeEgress = async (tools: EgressTools, homeId: string): Promise<
 }
 
 export const tableOf = (homeId: string): string => `${tablePrefix}${homeId}`
-
-const noWay =
-  "This host has no way to the internet now; start the edge again when it has one, for its processes too."
 
 const notesOf = ({ allow, reach }: EgressPolicy): ReadonlyArray<string> => [
   reach === "public"
