@@ -29,6 +29,7 @@ const platform = Layer.effect(
       gitHost: "internal",
       allowedHosts: [],
       startTimeout: 60_000,
+      minFreeDisk: 0,
       trashRetention: 0
     }))
   )

@@ -70,7 +70,8 @@ const commented = (source: string) => {
   const fields =
     /^ {2}(?:\/\*\*([\s\S]*?)\*\/\s+)?(\w+):([\s\S]*?)(?=,?\n {2}(?:\w+:|\/\*\*)|$(?![\s\S]))/gmu
   return [...block.matchAll(fields)].map(([, comment = "", field = "", expression = ""]) => {
-    const [, name = ""] = /"(\w+)"/u.exec(expression) ?? []
+    // Values that are words may stand before the name: those of the platform are in capitals.
+    const [, name = ""] = /"([A-Z]\w+)"/u.exec(expression) ?? /"(\w+)"/u.exec(expression) ?? []
     return [name, { field, meaning: comment.replaceAll(/\s*\n\s*\* ?/gu, " ").trim() }] as const
   })
 }

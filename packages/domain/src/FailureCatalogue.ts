@@ -216,6 +216,12 @@ export const catalogue = {
     "A step of the build took longer than is allowed.",
     "Make the build shorter, or ask the operator for a longer limit."
   ),
+  disk_full: entry(
+    "build",
+    "The platform's disk is almost full, so nothing new is built; what runs goes on.",
+    "Ask whoever runs the platform to free some of its disk, then call redeploy_service.",
+    true
+  ),
   output_too_large: entry(
     "build",
     "What the build left is larger than is allowed.",

@@ -56,6 +56,11 @@ export const settings = Config.all({
   egressAllow: Config.schema(AllowedRanges, "DEPLOY_MCP_EGRESS_ALLOW").pipe(Config.withDefault("")),
   /** Seconds from the start of a process to its first healthy answer. */
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
+  /**
+   * MiB that the disk of the home keeps free: with less nothing is built, so that services, logs and
+   * rows have room. 0: it is never looked at.
+   */
+  minFreeDisk: Config.Int("DEPLOY_MCP_MIN_FREE_DISK").pipe(Config.withDefault(512)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
   /** Seconds of silence after which a control process is taken for dead by those that stand by. */

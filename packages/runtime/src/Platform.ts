@@ -13,6 +13,8 @@ export class Platform extends Context.Service<
     readonly allowedHosts: ReadonlyArray<string>
     /** Milliseconds. */
     readonly startTimeout: number
+    /** Bytes of the home's disk without which nothing is built. */
+    readonly minFreeDisk: number
     /** Milliseconds that a deleted service can be brought back. */
     readonly trashRetention: number
   }

@@ -14,6 +14,7 @@ import { migrate } from "./Migrate.ts"
 const version = "0.1.0"
 const second = 1000
 const day = 86_400 * second
+const mebibyte = 1024 ** 2
 
 const main = Effect.gen(function* () {
   const started = performance.now()
@@ -24,6 +25,7 @@ const main = Effect.gen(function* () {
     edge,
     startTimeout,
     trashRetention,
+    minFreeDisk,
     takeover,
     egress,
     egressAllow,
@@ -41,7 +43,8 @@ const main = Effect.gen(function* () {
     ...facts,
     home,
     startTimeout: startTimeout * second,
-    trashRetention: trashRetention * day
+    trashRetention: trashRetention * day,
+    minFreeDisk: minFreeDisk * mebibyte
   }
   const program = edge ?? new URL("../../edge/src/main.ts", import.meta.url).pathname
   yield* Effect.gen(function* () {

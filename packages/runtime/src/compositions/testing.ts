@@ -63,6 +63,7 @@ export const testing = (
     gitHost: "internal",
     allowedHosts: [],
     startTimeout: 60_000,
+    minFreeDisk: 0,
     trashRetention
   })
   const provide = <Service>(provider: Any<Service>, directory: string) =>

@@ -12,6 +12,9 @@ export const edgeMetrics = (measured: Measured | null): string => {
   return measured === null ? up : [up, ...ofNode(measured), ...ofServices(measured)].join("")
 }
 
+export const diskMetrics = (free: number): string =>
+  family("home_free_bytes", "gauge", "Room on the disk of the home", [[{}, free]])
+
 export const deploymentMetrics = (open: ReadonlyMap<string, number>): string =>
   family(
     "deployments_open",

@@ -2,17 +2,20 @@
 import { Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { freeDisk } from "../FreeDisk.ts"
 import type { Deploys } from "../Instances.ts"
 import { edgeInstance } from "../instances/Builtin.ts"
 import { measured } from "../Measured.ts"
+import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import type { ServiceStore } from "../store/ServiceStore.ts"
-import { deploymentMetrics, edgeMetrics } from "./EdgeMetrics.ts"
+import { deploymentMetrics, diskMetrics, edgeMetrics } from "./EdgeMetrics.ts"
 
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const publisher = yield* Publisher
+    const { home } = yield* Platform
     const deployments = yield* DeploymentStore
     const context = yield* Effect.context<Deploys | ServiceStore>()
     yield* router.add("GET", "/livez", HttpServerResponse.text("ok\n"))
@@ -33,7 +36,9 @@ export const layer = HttpRouter.use((router) =>
       Effect.gen(function* () {
         const own = yield* PrometheusMetrics.format()
         const rows = deploymentMetrics(yield* deployments.open)
-        const text = own + rows + edgeMetrics(yield* Effect.provideContext(measured, context))
+        const disk = diskMetrics(yield* freeDisk(home))
+        const text =
+          own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured, context))
         return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })
       })
     )

@@ -14,6 +14,7 @@ import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { reachable } from "../commands/RollbackService.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
+import { freeDisk } from "../FreeDisk.ts"
 import { Builds, Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
@@ -101,6 +102,18 @@ const make = Effect.gen(function* () {
     return { deployment, service: service.value }
   })
 
+  /** Only what is built anew needs room worth mentioning. */
+  const enoughDisk = Effect.gen(function* () {
+    if (platform.minFreeDisk <= 0) return
+    const free = yield* freeDisk(platform.home)
+    if (free >= platform.minFreeDisk) return
+    const [has, needs] = [free, platform.minFreeDisk].map((bytes) => Math.floor(bytes / 1024 ** 2))
+    return yield* failed(
+      "disk_full",
+      `The disk has ${has} MiB free; below ${needs} MiB nothing is built.`
+    )
+  })
+
   /**
    * The files of the commit, in a folder that belongs to this deployment alone. A marker says that
    * they are whole: a build takes it away before it uses them up.
@@ -115,6 +128,7 @@ const make = Effect.gen(function* () {
       )
     }
     const directory = join(workOf(deployment.id), "source")
+    yield* enoughDisk
     if (existsSync(wholeMarker(deployment.id))) return directory
     yield* Effect.sync(() => {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
