@@ -218,7 +218,7 @@ const ask = (socketPath: string, method: string, path: string, body?: object | R
         answer.once("error", (cause) => resume(Effect.fail(cause)))
       }
     )
-    question.once("error", (cause) => resume(Effect.fail(cause)))
+    question.on("error", (cause) => resume(Effect.fail(cause)))
     if (isStream) body.pipe(question)
     else question.end(body === undefined ? undefined : JSON.stringify(body))
     return Effect.sync(() => question.destroy())

@@ -98,7 +98,7 @@ const ask = (socketPath: string, method: string, path: string): Effect.Effect<Re
       answer.once("error", lost)
     })
     question.once("timeout", () => question.destroy(new SilentError()))
-    question.once("error", lost).end()
+    question.on("error", lost).end()
     return Effect.sync(() => question.destroy())
   })
 

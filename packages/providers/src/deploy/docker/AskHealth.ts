@@ -46,7 +46,7 @@ export const askHealth = (
         answer.once("close", done)
       }
     )
-    question.once("error", () => tell(null))
+    question.on("error", () => tell(null))
     question.end()
     return Effect.sync(() => question.destroy())
   }).pipe(

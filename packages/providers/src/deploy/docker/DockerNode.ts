@@ -183,6 +183,7 @@ const deafSocket = (socketPath: string) =>
             outgoing.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders()
             answer.pipe(outgoing)
           })
+          forwarded.on("error", () => incoming.socket.destroy())
           outgoing.once("close", () => forwarded.destroy())
           incoming.pipe(forwarded)
         }).listen(path, () => resume(Effect.succeed(server)))

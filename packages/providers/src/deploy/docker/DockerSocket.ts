@@ -29,7 +29,7 @@ export const call = (socketPath: string, method: string, path: string, body?: ob
       const question = request({ socketPath, method, path, headers, agent: false }, (answer) =>
         resume(Effect.succeed(answer))
       )
-      question.once("error", (cause) => resume(Effect.fail(away(cause))))
+      question.on("error", (cause) => resume(Effect.fail(away(cause))))
       question.end(text)
       return Effect.sync(() => question.destroy())
     }).pipe(
