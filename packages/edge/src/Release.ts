@@ -180,6 +180,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       idleAfter,
       sleepers: options.sleepers,
       isIdle: () => phase === "serving" && answering.size === 0 && state.state === "healthy",
+      close: () => adopt(state),
       freeze: async () => (await running?.freeze()) ?? null,
       thaw: async () => await running?.thaw(),
       stop: stopAsleep,

@@ -39,16 +39,17 @@ const withIdle = async (made: Promise<Listed>, idleAfter: number | null): Promis
     : { release, workload }
 }
 
-/** The next time, from what was received so far on, that the release is in this depth. */
-const falls = (control: Control, { release }: Listed, depth: "frozen" | "stopped" | undefined) => {
-  const fits = is("release", (seen) => seen.release === release && seen.asleep === depth)
-  return control.until(`${release} ${depth ?? "awake"}`, fits, control.received.length)
-}
-const isNow = async (control: Control, { release }: Listed, depth: "frozen" | "stopped") =>
-  eventually(`${release} is ${depth}`, () => {
-    const seen = control.received.findLast(is("release", (one) => one.release === release))
-    return seen?.type === "release" && seen.asleep === depth
-  })
+type Depth = "frozen" | "stopped" | undefined
+
+const isAt = ({ release }: Listed, depth: Depth) =>
+  is("release", (seen) => seen.release === release && seen.asleep === depth)
+
+/** How often control has heard that the release is in this depth. */
+const times = (control: Control, listed: Listed, depth: Depth): number =>
+  control.received.filter(isAt(listed, depth)).length
+
+const falls = (control: Control, listed: Listed, depth: Depth, before = 0) =>
+  eventually(`${listed.release} ${depth ?? "awake"}`, () => times(control, listed, depth) > before)
 
 /** Each process of the sample with this mark in its environment. */
 const pidsWith = async (mark: string): Promise<ReadonlyArray<number>> => {
@@ -73,22 +74,25 @@ const standsStill = async (pid: number): Promise<boolean> => {
 
 describe("a release that nobody asks", () => {
   it("is frozen where it stands, healthy for control, and answers the next request", async () => {
-    const { ask, control, home, sleeper } = await setUp()
+    const { ask, control, edge, home, sleeper } = await setUp()
     const one = await sleeper(1, 150, { MARK: home, TICKS: "yes" })
     await control.snapshot(stageOf(1, [one], 1))
     await control.state(one.release, "healthy")
+    const awake = await dial(edge.appsPort)
+    awake.write("GET /held HTTP/1.1\r\nHost: shop.localhost\r\n\r\n")
+    await awake.until("200 OK")
     const born = (await ask("/born")).text
     const [pid = 0, ...more] = await pidsWith(home)
     assert.deepEqual(more, [])
     assert.isFalse(await standsStill(pid))
-    await isNow(control, one, "frozen")
+    awake.socket.destroy()
+    await falls(control, one, "frozen")
     await eventually("it stands still", () => standsStill(pid))
 
-    const awake = falls(control, one, undefined)
+    const before = times(control, one, undefined)
     assert.strictEqual((await ask("/born")).text, born)
-    assert.strictEqual((await awake).state, "healthy")
-    assert.isFalse(await standsStill(pid))
-    await isNow(control, one, "frozen")
+    await falls(control, one, undefined, before)
+    await falls(control, one, "frozen", 1)
     const said = control.received.filter(is("release")).map(({ state }) => state)
     assert.deepEqual([...new Set(said)], ["starting", "healthy"])
   })
@@ -103,14 +107,13 @@ describe("a release that nobody asks", () => {
     const all = () => Promise.all(agents.map((agent) => askEdge(edge.appsPort, "/born", { agent })))
     const before = await all()
     for (let round = 0; round < 2; round += 1) {
-      await isNow(control, one, "frozen")
+      await falls(control, one, "frozen", round)
       const after = await all()
       assert.deepEqual([...new Set(after.map(({ status }) => status))], [200])
       assert.deepEqual(
         [...new Set([...before, ...after].map(({ text }) => text))],
         [before[0]?.text]
       )
-      await falls(control, one, "frozen")
     }
   })
 
@@ -120,7 +123,7 @@ describe("a release that nobody asks", () => {
     await control.snapshot(stageOf(1, [one], 1))
     await control.state(one.release, "healthy")
     const born = (await ask("/born")).text
-    await isNow(control, one, "stopped")
+    await falls(control, one, "stopped")
     await eventually("nothing runs", async () => (await pidsWith(home)).length === 0)
 
     const answers = await Promise.all(Array.from({ length: 100 }, () => ask("/born")))
@@ -143,7 +146,7 @@ describe("a release that nobody asks", () => {
       [2, "frozen"],
       [3, "stopped"]
     ] as const) {
-      await isNow(control, current, depth)
+      await falls(control, current, depth)
       const next = await sleeper(number, 100, { MARK: home })
       await control.put(stageOf(2 * number, [current, next], number - 1))
       await control.state(next.release, "healthy")
@@ -161,7 +164,7 @@ describe("a release that nobody asks", () => {
     const other = { stage: idOf<never>("stg", 2), hostnames: ["other"] }
     await control.snapshot(stageOf(1, [one], 1), stageOf(1, [two], 2, other))
     await control.state(two.release, "healthy")
-    await isNow(control, one, "frozen")
+    await falls(control, one, "frozen")
     await harness.restart()
     await harness.control.hello(1)
     await harness.control.state(two.release, "healthy")
@@ -188,22 +191,20 @@ describe("what keeps a release awake", () => {
     const openings = [
       ["/", "Connection: Upgrade\r\nUpgrade: echo\r\n", "101 Switching"],
       ["/events", "", "data: first"],
-      ["/held?key=slow", "", "200 OK"]
+      ["/held?key=slow", "", "200 OK"],
+      // This time it is asleep already.
+      ["/", "Connection: Upgrade\r\nUpgrade: echo\r\n", "101 Switching"]
     ] as const
     for (const [path, fields, sign] of openings) {
       const client = await dial(edge.appsPort)
       client.write(`GET ${path} HTTP/1.1\r\nHost: shop.localhost\r\n${fields}\r\n`)
       await client.until(sign)
-      const from = control.received.length
+      const [ours, others] = [times(control, held, "frozen"), times(control, free, "frozen")]
       await ask("/", "other.localhost")
-      await falls(control, free, "frozen")
-      const slept = control.received
-        .slice(from)
-        .some(is("release", ({ asleep, release }) => release === held.release && !!asleep))
-      assert.isFalse(slept, path)
-      const sleeps = falls(control, held, "frozen")
+      await falls(control, free, "frozen", others)
+      assert.strictEqual(times(control, held, "frozen"), ours, path)
       client.socket.destroy()
-      await sleeps
+      await falls(control, held, "frozen", ours)
     }
   })
 
@@ -222,7 +223,7 @@ describe("what keeps a release awake", () => {
     await control.state(free.release, "healthy")
     await ask("/")
     await ask("/", "other.localhost")
-    await isNow(control, free, "frozen")
+    await falls(control, free, "frozen")
     assert.notExists(
       control.received.find(is("release", (seen) => seen.release === release && !!seen.asleep))
     )
@@ -248,9 +249,9 @@ describe("the memory of those that sleep", () => {
     for (const number of [2, 3, 1]) await ask("/", `s${number}.localhost`)
     const [first, second, third] = listed
     if (!first || !second || !third) throw new Error("not three")
-    await isNow(control, second, "stopped")
-    await isNow(control, third, "frozen")
-    await isNow(control, first, "frozen")
+    await falls(control, second, "stopped")
+    await falls(control, third, "frozen")
+    await falls(control, first, "frozen")
     await eventually("two are left", () => processes.alive().length === 2)
   })
 })
@@ -261,7 +262,7 @@ describe("too many for one that sleeps", () => {
     const one = await sleeper(1)
     await control.snapshot(stageOf(1, [one], 1))
     await control.state(one.release, "healthy")
-    await isNow(control, one, "stopped")
+    await falls(control, one, "stopped")
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) => {
         const accept = index % 2 === 0 ? "text/html" : "application/json"
@@ -289,7 +290,7 @@ describe("too many for one that sleeps", () => {
     const one = await sleeper(1, 150, { FAILS_IF: obstacle })
     await control.snapshot(stageOf(1, [one], 1))
     await control.state(one.release, "healthy")
-    await isNow(control, one, "stopped")
+    await falls(control, one, "stopped")
     await writeFile(obstacle, "")
     const answer = await ask("/")
     assert.strictEqual(answer.status, 502)

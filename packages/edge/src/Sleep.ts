@@ -3,6 +3,7 @@
  * the next request wakes it. For control it is healthy all the while.
  */
 import type { Asleep, ProcessWorkload, Workload } from "@deploy-mcp/domain/node/NodeProtocol"
+import { reasonOf } from "./Log.ts"
 import type { Sleepers } from "./Sleepers.ts"
 
 export interface Sleep {
@@ -25,6 +26,8 @@ export interface SleepOptions {
   readonly sleepers: Sleepers
   /** It can answer, and answers nobody. */
   readonly isIdle: () => boolean
+  /** No request may go to it from now on. */
+  readonly close: () => void
   /** Answers with the bytes that stay in memory; null: it could not be frozen. */
   readonly freeze: () => Promise<number | null>
   readonly thaw: () => Promise<void>
@@ -62,7 +65,11 @@ export const makeSleep = (options: SleepOptions): Sleep => {
   /** One thing after the other: what is being frozen can't be thawed yet. */
   let work: Promise<void> = Promise.resolve()
   const next = (step: () => Promise<void>): void => {
-    work = work.then(() => (left ? undefined : step()))
+    work = work.then(() => (left ? undefined : step())).catch(failed)
+  }
+  const failed = (error: unknown): void => {
+    disturbed()
+    options.onChange(`Its sleep went wrong: ${reasonOf(error)}.`)
   }
 
   const watch = (ms: number): void => {
@@ -85,14 +92,16 @@ export const makeSleep = (options: SleepOptions): Sleep => {
   const fallAsleep = (): void => {
     depth = "frozen"
     sleepers.asleep(release)
-    options.onChange(`Put to sleep after ${idleAfter / 1000} s without a request.`)
+    options.close()
     next(async () => {
       if (depth !== "frozen") return
       const bytes = await options.freeze().catch(() => null)
       // Its process ended meanwhile: what was frozen may be the one that came after it.
       if (depth === null) return await options.thaw()
       if (bytes === null) return await wakeUp()
-      if (!waking && !left) sleepers.hold({ release, bytes, usedAt, stop })
+      if (waking || left) return
+      options.onChange(`Put to sleep after ${idleAfter / 1000} s without a request.`)
+      sleepers.hold({ release, bytes, usedAt, stop })
     })
   }
   const stop = (): void =>

@@ -3,15 +3,20 @@ import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import {
+  type ControlGroup,
   type ControlGroups,
+  canFreeze,
   controlGroupNames,
   findControlGroups,
+  freeze,
   joinFiles,
   makeControlGroup,
   removeControlGroup,
+  thaw,
   unifiedGroups
 } from "./ControlGroup.ts"
 import { processStatus } from "./ProcessTree.ts"
+import { eventually } from "./TestEdge.ts"
 
 /** Both versions where this machine mounts both; none for a user without rights. */
 const available = async (): Promise<ReadonlyArray<ControlGroups>> => {
@@ -24,6 +29,15 @@ const available = async (): Promise<ReadonlyArray<ControlGroups>> => {
   return both.filter((groups) => groups !== null)
 }
 
+/** Until the kernel says so: it takes a moment over it. */
+const untilSays = ({ groups, name }: ControlGroup, wanted: RegExp): Promise<string> => {
+  const file = groups.version === 1 ? "freezer.state" : "cgroup.events"
+  const path = join(groups.roots.get("freezer") ?? "", name, file)
+  return eventually(async () => wanted.exec(await readFile(path, "utf8"))?.[0] ?? null)
+}
+const frozen = /^FROZEN$|^frozen 1$/m
+const thawed = /^THAWED$|^frozen 0$/m
+
 describe("control groups", () => {
   it("are removed with all that is frozen in them", async () => {
     for (const groups of await available()) {
@@ -31,9 +45,12 @@ describe("control groups", () => {
       const group = await makeControlGroup(groups, name)
       const child = spawn("sleep", ["60"])
       for (const file of joinFiles(group)) await writeFile(file, String(child.pid))
-      const file = groups.version === 1 ? "freezer.state" : "cgroup.freeze"
-      const freezer = groups.roots.get("freezer") ?? ""
-      await writeFile(join(freezer, name, file), groups.version === 1 ? "FROZEN" : "1")
+      assert.isTrue(canFreeze(group))
+      await freeze(group)
+      await untilSays(group, frozen)
+      await thaw(group)
+      await untilSays(group, thawed)
+      await freeze(group)
       assert.deepStrictEqual(await controlGroupNames(groups, name), [name])
       await removeControlGroup(group)
       assert.deepStrictEqual(await controlGroupNames(groups, name), [])

@@ -51,6 +51,31 @@ describe.each([
     await run.process.stop(0)
   })
 
+  it("lets one stand still, tells its memory, lets it go on, and stops it while it stands", async () => {
+    const run = await edge.run(
+      `${server(`"pid " + process.pid`)}
+      process.on("SIGTERM", () => { console.log("heard it"); process.exit(0) })`
+    )
+    const endpoint = await run.healthy()
+    const before = await fetchText(endpoint)
+    const bytes = await run.process.freeze()
+    assert.isAbove(bytes ?? 0, 5 * 1024 * 1024)
+    assert.isBelow(bytes ?? 0, 256 * 1024 * 1024)
+    let answered = false
+    const answer = fetchText(endpoint).finally(() => {
+      answered = true
+    })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    assert.isFalse(answered)
+    await run.process.thaw()
+    assert.strictEqual(await answer, before)
+    await run.process.freeze()
+    await run.process.stop(10_000)
+    assert.include(run.lines, "stdout: heard it")
+    assert.isNull(await run.process.freeze())
+    await run.process.thaw()
+  })
+
   it("signals the service, not the shell that waits for it, and kills who does not listen", async () => {
     const run = await edge.run(
       `${server(`""`)}

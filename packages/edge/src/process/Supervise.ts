@@ -58,6 +58,7 @@ export const supervise = (
         },
         onDown: ended
       })
+      healthy = null
       if (stop.signal.aborted) return publish({ state: "stopped", endpoint: null })
       if (!everHealthy) return publish({ state: "failed", failure: end.failure })
       if (!end.told) ended(end)
