@@ -12,10 +12,14 @@ beforeAll(bundles)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** What a start says that ends by itself. */
-const refusedStart = async (home: string, settings: string) => {
+const refusedStart = async (
+  home: string,
+  settings: string,
+  env: Readonly<Record<string, string>> = {}
+) => {
   writeFileSync(file, settings)
   const ports = { port: await freePort(), appsPort: await freePort() }
-  const child = spawnControl(home, ports, { DEPLOY_MCP_SETTINGS: file })
+  const child = spawnControl(home, ports, { DEPLOY_MCP_SETTINGS: file, ...env })
   let output = ""
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -42,6 +46,22 @@ describe("a start with a settings file", () => {
     assert.deepStrictEqual(await refusedStart(home, settings), {
       code: 1,
       output: `deploy-mcp: ${line}`
+    })
+  })
+
+  it.each([
+    [
+      "DEPLOY_MCP_EGRESS_ALLOW",
+      "10.0.0.5/24",
+      "10.0.0.5/24: the address is not the first one of its /24."
+    ],
+    ["DEPLOY_MCP_EGRESS", "all", 'Expected "public" | "none".']
+  ])("ends with one line when %s is %s", async (setting, value, problem) => {
+    const home = join(folder, "home")
+    mkdirSync(home, { recursive: true })
+    assert.deepStrictEqual(await refusedStart(home, "", { [setting]: value }), {
+      code: 1,
+      output: `deploy-mcp: ${setting}: ${problem}`
     })
   })
 

@@ -1,6 +1,6 @@
 /** Every setting of the runtime, its default and what it means. Providers describe their own. */
 import { parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
-import { Config, Option, Schema } from "effect"
+import { Config, Option, Schema, SchemaIssue } from "effect"
 import { DatabaseUrl } from "./store/DatabaseUrl.ts"
 
 /** A list that the edge reads again; here an operator hears at once what is wrong with it. */
@@ -69,3 +69,11 @@ export const settings = Config.all({
   edge: Config.option(Config.String("DEPLOY_MCP_EDGE")).pipe(Config.map(Option.getOrNull))
 })
 export type Settings = Config.Success<typeof settings>
+
+/** Which setting can't be used and why, as `DEPLOY_MCP_PORT: …`. */
+export const problemOf = ({ cause, message }: Config.ConfigError): string => {
+  const [issue] = "issue" in cause ? format(cause.issue).issues : []
+  return issue ? `${(issue.path ?? []).map(String).join(".")}: ${issue.message}.` : message
+}
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()

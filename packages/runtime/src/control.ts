@@ -6,7 +6,7 @@ import { Cause, Effect, Exit, Layer, Logger, References, Schedule } from "effect
 import { defaultTeardown, type Teardown } from "effect/Runtime"
 import type { SqlErrorReason } from "effect/sql/SqlError"
 import { banner } from "./Banner.ts"
-import { settings } from "./Config.ts"
+import { problemOf, settings } from "./Config.ts"
 import { FirstOwner } from "./commands/FirstOwner.ts"
 import { embedded } from "./compositions/embedded.ts"
 import { migrate } from "./Migrate.ts"
@@ -105,7 +105,7 @@ hardExit.pipe(
   ),
   Effect.catchTag("SqlError", (error) => Effect.sync(() => stopWith(cannotOpen(error.reason)))),
   Effect.catchTag("ServeError", (error) => Effect.sync(() => stopWith(cannotListen(error.cause)))),
-  Effect.catchTag("ConfigError", (error) => Effect.sync(() => stopWith(error.message))),
+  Effect.catchTag("ConfigError", (error) => Effect.sync(() => stopWith(problemOf(error)))),
   Effect.provide(logging),
   NodeRuntime.runMain({ teardown })
 )
