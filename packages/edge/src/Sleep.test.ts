@@ -118,7 +118,7 @@ describe("a release that nobody asks", () => {
   })
 
   it("is stopped when its memory is wanted, and started once by 100 requests", async () => {
-    const { ask, control, home, sleeper } = await setUp({ frozenBytes: 0 })
+    const { ask, control, edge, home, sleeper } = await setUp({ frozenBytes: 0 })
     const one = await sleeper(1, 150, { MARK: home })
     await control.snapshot(stageOf(1, [one], 1))
     await control.state(one.release, "healthy")
@@ -126,7 +126,10 @@ describe("a release that nobody asks", () => {
     await falls(control, one, "stopped")
     await eventually("nothing runs", async () => (await pidsWith(home)).length === 0)
 
+    const body = "x".repeat(100_000)
+    const upload = askEdge(edge.appsPort, "/hash", { method: "POST", body })
     const answers = await Promise.all(Array.from({ length: 100 }, () => ask("/born")))
+    assert.match((await upload).text, /^100000 /)
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
     const texts = new Set(answers.map(({ text }) => text))
     assert.strictEqual(texts.size, 1)

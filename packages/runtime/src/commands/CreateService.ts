@@ -8,7 +8,9 @@ import { reservedHostLabels, type ServiceName } from "@deploy-mcp/domain/model/N
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import {
   defaultCpu,
+  defaultIdleAfter,
   defaultMemory,
+  defaultMode,
   type RepositoryIdentity,
   type ServiceSettings
 } from "@deploy-mcp/domain/model/Service"
@@ -178,11 +180,19 @@ const specOf = (spec: {
 }): string =>
   JSON.stringify([
     [spec.repository.host, spec.repository.owner, spec.repository.name],
-    Object.entries(spec.settings).toSorted(byName),
+    Object.entries(spec.settings)
+      .filter(([name, value]) => meantAnyway.get(name) !== value)
+      .toSorted(byName),
     spec.variables
       .map(({ name, fingerprint, runtimeOnly }) => [name, fingerprint, runtimeOnly] as const)
       .toSorted(byName)
   ])
+
+/** Settings that mean the same whether they are said or left out. */
+const meantAnyway: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ["mode", defaultMode],
+  ["idle_after", defaultIdleAfter]
+])
 
 const byName = (
   [a]: readonly [string, ...ReadonlyArray<unknown>],

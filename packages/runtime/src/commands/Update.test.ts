@@ -136,6 +136,8 @@ describe("update_service", () => {
           services.update({ ...noChange, settings: { mode: "persistent" } })
         )
         assert.deepStrictEqual(same.changed, [])
+        const again = yield* create({ settings: { mode: "persistent", idle_after: 900 } })
+        assert.isFalse(again.created)
         const settings = { mode: "on_demand", idle_after: 60 } as const
         const { changed, rebuild } = yield* asOwner(services.update({ ...noChange, settings }))
         assert.isFalse(rebuild)
