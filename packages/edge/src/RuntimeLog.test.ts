@@ -13,6 +13,7 @@ const setUp = async (segmentBytes?: number) => {
     makeRuntimeLog({
       folder,
       log: () => {},
+      linesPerSecond: Number.POSITIVE_INFINITY,
       ...(segmentBytes === undefined ? {} : { segmentBytes })
     })
   const segments = () => readdir(join(folder, stage))
@@ -53,6 +54,37 @@ describe("the runtime log", () => {
     const kept = await log.read(stage, 0, 10_000)
     assert.strictEqual(kept.at(-1)?.seq, 400)
     assert.strictEqual(kept.length, 400 - (kept[0]?.seq ?? 0) + 1)
+  })
+
+  it("leaves out what is too much in a second, and says how much it was", async () => {
+    const { folder } = await setUp()
+    const dropped: Array<readonly [string, number]> = []
+    const log = makeRuntimeLog({
+      folder,
+      log: () => {},
+      linesPerSecond: 3,
+      onDropped: (...one) => dropped.push(one)
+    })
+    for (let at = 1; at <= 10; at += 1) log.append(stage, "rel", "stdout", `line ${at}`)
+    log.append(stage, "rel", "platform", "It has ended.")
+    // Nobody else says anything: the second is over all the same.
+    await new Promise<boolean>((resolve) => log.onceMore(stage, 4, resolve))
+    const lines = await log.read(stage, 0, 100)
+    assert.deepEqual(texts(lines), [
+      "line 1",
+      "line 2",
+      "line 3",
+      "It has ended.",
+      "7 lines were left out here: at most 3 a second are kept."
+    ])
+    assert.deepEqual(lines.map(({ release, stream }) => [release, stream]).at(-1), [
+      "rel",
+      "platform"
+    ])
+    assert.deepEqual(dropped, [[stage, 7]])
+    log.append(stage, "rel", "stdout", "calm again")
+    assert.strictEqual((await log.read(stage, 5, 1))[0]?.text, "calm again")
+    await log.close()
   })
 
   it("goes on counting after a restart, also after a half-written line", async () => {

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { maxLineLength } from "@deploy-mcp/domain/model/LogLine"
 import type { LogLines } from "@deploy-mcp/domain/node/NodeProtocol"
+import { makeLineRate } from "./LineRate.ts"
 import { type Log, reasonOf } from "./Log.ts"
 
 export type StoredLine = LogLines["lines"][number]
@@ -36,6 +37,8 @@ export interface RuntimeLogOptions {
   readonly log: Log
   readonly segmentBytes?: number
   readonly segments?: number
+  /** What is more is left out, and a line of the platform says so. */
+  readonly linesPerSecond?: number
   /** Lines of a stage that were not kept. */
   readonly onDropped?: (stage: string, lines: number) => void
 }
@@ -91,7 +94,12 @@ interface StageLog {
 
 const openStageLog = (
   folder: string,
-  { log, segmentBytes = 1024 * 1024, segments: maxSegments = 4 }: RuntimeLogOptions,
+  {
+    linesPerSecond = 2_000,
+    log,
+    segmentBytes = 1024 * 1024,
+    segments: maxSegments = 4
+  }: RuntimeLogOptions,
   onDropped: (lines: number) => void
 ): StageLog => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -150,18 +158,30 @@ const openStageLog = (
     for (const callback of [...waiting]) callback(more)
   }
 
+  const store: StageLog["append"] = (release, stream, text, process) => {
+    seq += 1
+    const cut = text.length > maxLineLength ? `${text.slice(0, maxLineLength - 1)}…` : text
+    const named = process === undefined ? {} : { process }
+    memory.push({ seq, at: Date.now(), stream, text: cut, ...named, release })
+    // The disk is slower than the process: lines that are not on their way are lost, as a gap shows.
+    if (memory.length - written > maxPending) {
+      onDropped(memory.splice(written + inWrite, 1_000).length)
+    }
+    flushing ??= writeAll()
+    wake(true)
+  }
+  let talker = ""
+  const rate = makeLineRate(linesPerSecond, (lines) => {
+    onDropped(lines)
+    const most = `at most ${linesPerSecond} a second are kept`
+    if (!removed) store(talker, "platform", `${lines} lines were left out here: ${most}.`)
+  })
+
   return {
     append: (release, stream, text, process) => {
       if (removed) return
-      seq += 1
-      const cut = text.length > maxLineLength ? `${text.slice(0, maxLineLength - 1)}…` : text
-      const named = process === undefined ? {} : { process }
-      memory.push({ seq, at: Date.now(), stream, text: cut, ...named, release })
-      // The disk is slower than the process: lines that are not on their way are lost, as a gap shows.
-      if (memory.length - written > maxPending)
-        onDropped(memory.splice(written + inWrite, 1_000).length)
-      flushing ??= writeAll()
-      wake(true)
+      talker = release
+      if (stream === "platform" || rate.admit()) store(release, stream, text, process)
     },
     newest: () => seq,
     read: async (after, limit) => {
@@ -188,10 +208,12 @@ const openStageLog = (
       return () => waiting.delete(once)
     },
     flush: async () => {
+      rate.flush()
       await flushing
     },
     remove: () => {
       removed = true
+      rate.flush()
       wake(false)
     }
   }
