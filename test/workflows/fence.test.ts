@@ -35,7 +35,7 @@ onEachDatabase((fresh) => {
                 const store = yield* DeploymentStore
                 // The cancel ends the step that this runs in, so it may not be waited for here.
                 yield* Effect.forkDetach(coordinator.cancel(id))
-                yield* Effect.repeat(store.byId(id), {
+                yield* Effect.repeat(store.withOwner(id), {
                   until: ({ status }) => status === "cancelled" || status === "committed"
                 })
               }),

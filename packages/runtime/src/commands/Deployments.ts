@@ -64,7 +64,7 @@ const make = Effect.gen(function* () {
 
       /** Ended, and seen by the node: `finishedAt` is written once the route answers. */
       const look = Effect.gen(function* () {
-        const row = yield* store.byId(id)
+        const row = yield* store.byId(service.ownerId, id)
         const deployment = yield* present.deployment(row, service.label)
         const state = `${deployment.status} ${deployment.phase}`
         if (state !== told) yield* input.onChange(deployment)
@@ -116,7 +116,7 @@ const make = Effect.gen(function* () {
         .pipe(sql.withTransaction, orDieSql)
       const id = DeploymentId.make(subject)
       const cancelled = !repeated && (yield* coordinator.cancel(id))
-      const after = yield* store.byId(id)
+      const after = yield* store.byId(service.ownerId, id)
       if (!cancelled && !repeated && after.status === "committed") {
         return yield* refuse(
           "too_late",

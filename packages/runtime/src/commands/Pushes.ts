@@ -127,7 +127,7 @@ const make = Effect.gen(function* () {
         const next = yield* events.subscribe
         let phase = ""
         const look = Effect.gen(function* () {
-          const row = yield* deployments.byId(id)
+          const row = yield* deployments.byId(service.ownerId, id)
           const view = yield* present.deployment(row, service.label)
           const ended = row.finishedAt !== null
           const entered = view.phase !== phase && !ended

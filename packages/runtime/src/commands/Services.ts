@@ -81,7 +81,7 @@ const make = Effect.gen(function* () {
       )
       .pipe(sql.withTransaction, orDieSql)
     yield* events.publish({ kind: "queued", stage: row.stageId })
-    const deployment = yield* deployments.byId(DeploymentId.make(subject))
+    const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
     return yield* present.deployment(deployment, row.label)
   })
 

@@ -216,7 +216,7 @@ export const updateService = Effect.gen(function* () {
 
     const row = yield* lookup.service(input)
     if (subject !== "") {
-      const { stageId } = yield* deployments.byId(DeploymentId.make(subject))
+      const { stageId } = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
       yield* events.publish({ kind: "queued", stage: stageId })
     }
     return {

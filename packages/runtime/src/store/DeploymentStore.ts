@@ -71,7 +71,13 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           sql`${select} WHERE deployments.stage_id = ${stage} ORDER BY deployments.number DESC LIMIT 1`
         )
 
-      const byId = (id: DeploymentId) =>
+      const byId = (owner: OwnerId, id: DeploymentId) =>
+        Rows.one(DeploymentRow)(
+          sql`${select} WHERE deployments.owner_id = ${owner} AND deployments.id = ${id}`
+        )
+
+      /** For workflows, which act for the platform: the owner comes with the row. */
+      const withOwner = (id: DeploymentId) =>
         Rows.one(DeploymentRow)(sql`${select} WHERE deployments.id = ${id}`)
 
       /** Ends it with `status` if it may still end so; true for the one that did it. */
@@ -105,6 +111,7 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
       return {
         newest,
         byId,
+        withOwner,
         end,
 
         /**

@@ -61,7 +61,7 @@ const make = Effect.gen(function* () {
   })
 
   const cancel = Effect.fn("Coordinator.cancel")(function* (deployment: DeploymentId) {
-    const { stageId } = yield* deployments.byId(deployment)
+    const { stageId } = yield* deployments.withOwner(deployment)
     const cancelled = yield* deployments.end(
       deployment,
       "cancelled",

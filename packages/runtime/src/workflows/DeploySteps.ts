@@ -96,7 +96,7 @@ const make = Effect.gen(function* () {
       return yield* ended
     }
     yield* events.publish({ kind: "changed", deployment: id })
-    const deployment = yield* deployments.byId(id)
+    const deployment = yield* deployments.withOwner(id)
     const service = yield* services.byStage(deployment.ownerId, deployment.stageId)
     if (Option.isNone(service)) return yield* failed("cancelled", "The service was deleted.")
     return { deployment, service: service.value }
@@ -301,7 +301,7 @@ const make = Effect.gen(function* () {
   })
 
   const moveRoute = Effect.fnUntraced(function* (id: DeploymentId, release: ReleaseId) {
-    const deployment = yield* deployments.byId(id)
+    const deployment = yield* deployments.withOwner(id)
     if (deployment.status === "running") yield* enter(id, "route")
     if (!(yield* releases.moveRoute(id, deployment.stageId, release))) {
       return yield* ended
@@ -321,7 +321,7 @@ const make = Effect.gen(function* () {
   })
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
-    const { stageId, status, createdAt, finishedAt } = yield* deployments.byId(id)
+    const { stageId, status, createdAt, finishedAt } = yield* deployments.withOwner(id)
     const outcome = { outcome: status === "committed" ? "live" : status }
     yield* Metric.update(Metric.withAttributes(deploymentsEnded, outcome), 1)
     yield* Metric.update(

@@ -42,7 +42,7 @@ const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
     error: NotCollected,
     execute: Effect.gen(function* () {
       const releases = yield* ReleaseStore
-      const { stageId } = yield* (yield* DeploymentStore).byId(deployment)
+      const { stageId } = yield* (yield* DeploymentStore).withOwner(deployment)
       const { buildInstance } = yield* releases.stage(stageId)
       const build = (yield* Builds).get(buildInstance)
       const { collected, unused } = yield* releases.collectable(stageId, keptReleases)
