@@ -168,7 +168,13 @@ describe("the command line", () => {
     const { findings } = JSON.parse(stdout)
     const byName = new Map(findings.map((finding: Json) => [finding.what, finding]))
     assert.include(byName.get("git"), { status: "ok" })
+    assert.include(byName.get("disk"), { status: "ok" })
     assert.include(byName.get("port"), { status: "fail" }, "the double is no platform of this home")
+  })
+
+  it("says when the disk has less room than the platform wants to keep", async () => {
+    const { stdout } = await run(["doctor"], { DEPLOY_MCP_MIN_FREE_DISK: String(1024 ** 4) })
+    assert.match(stdout, /✗ disk +\d+ MiB free; below \d+ MiB nothing is built/u)
   })
 })
 

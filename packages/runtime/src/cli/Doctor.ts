@@ -9,7 +9,7 @@ export const doctor = Command.make(
   "doctor",
   {},
   Effect.fn(function* () {
-    const { home, port, appsPort, settingsFile, egress, egressAllow } = yield* settings
+    const { home, port, appsPort, minFreeDisk, settingsFile, egress, egressAllow } = yield* settings
     const folder = resolve(home)
     const running = yield* Machine.processes(folder)
     const findings = [
@@ -19,6 +19,7 @@ export const doctor = Command.make(
       Machine.egress(egress, egressAllow),
       yield* Machine.controlGroups,
       yield* Machine.home(folder),
+      yield* Machine.disk(folder, minFreeDisk),
       ...running.findings,
       ...(yield* Machine.instances(folder, settingsFile)),
       yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),

@@ -5,6 +5,7 @@ import { connect } from "node:net"
 import { dirname, join } from "node:path"
 import { Effect, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { freeDisk } from "../FreeDisk.ts"
 import { readSettings } from "../instances/SettingsFile.ts"
 
 export const Finding = Schema.Struct({
@@ -148,6 +149,20 @@ export const home = Effect.fnUntraced(function* (folder: string) {
   return mode === 0
     ? ok("home", folder)
     : warn("home", `${folder} is readable by others`, `Close it: chmod 700 ${folder}`)
+})
+
+/** Room for what is built; `minimum` is in MiB. */
+export const disk = Effect.fnUntraced(function* (folder: string, minimum: number) {
+  const target = (yield* exists(folder)) ? folder : dirname(folder)
+  if (!(yield* exists(target))) return warn("disk", `there is no ${target}`, "Make that folder.")
+  const free = Math.floor((yield* freeDisk(target)) / 1024 ** 2)
+  return free >= minimum
+    ? ok("disk", `${free} MiB free`)
+    : fail(
+        "disk",
+        `${free} MiB free; below ${minimum} MiB nothing is built`,
+        "Free some of it, or set DEPLOY_MCP_MIN_FREE_DISK lower."
+      )
 })
 
 /** The providers that the settings name, without trying them. */
