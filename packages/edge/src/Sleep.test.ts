@@ -16,6 +16,7 @@ import {
   stageOf,
   startHarness
 } from "./testing/EdgeHarness.ts"
+import { makePlainProcesses } from "./testing/PlainProcesses.ts"
 
 type Listed = StageSpec["releases"][number]
 
@@ -236,7 +237,7 @@ describe("what keeps a release awake", () => {
 describe("the memory of those that sleep", () => {
   it("is given back by those that were used least recently", async () => {
     // The double's frozen processes hold one byte each.
-    const { processes } = await setUp()
+    const processes = makePlainProcesses()
     const { ask, control, sleeper } = await setUp({
       makeProcesses: async () => processes,
       frozenBytes: 2
@@ -284,7 +285,7 @@ describe("too many for one that sleeps", () => {
   })
 
   it("hear why it can't be started any more, and it is tried again by itself", async () => {
-    const { processes } = await setUp()
+    const processes = makePlainProcesses()
     const { ask, control, home, sleeper } = await setUp({
       makeProcesses: async () => processes,
       frozenBytes: 0
