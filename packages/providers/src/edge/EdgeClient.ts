@@ -155,11 +155,14 @@ export const make = (
     connection = null
     const waiting = [...accepted.values()]
     const readers = [...logs.values()]
+    const asked = [...measurements.values()]
     accepted.clear()
     logs.clear()
+    measurements.clear()
     return Effect.all([
       Queue.offer(out, { type: "away" as const }),
       ...waiting.map((deferred) => Deferred.complete(deferred, away)),
+      ...asked.map((deferred) => Deferred.succeed(deferred, null)),
       ...readers.map((queue) => Queue.fail(queue, "lost" as const))
     ])
   }
