@@ -3,7 +3,7 @@ import * as Names from "@deploy-mcp/domain/model/Names"
 import { parseStaticPath } from "@deploy-mcp/edge/StaticPath"
 import { Schema } from "effect"
 import { assert, describe, it } from "vitest"
-import { holds, patience } from "./Law.ts"
+import { holds as holdsFor, patience } from "./Law.ts"
 import { word } from "./Words.ts"
 
 const {
@@ -20,6 +20,9 @@ const {
   ServiceName,
   VariableName
 } = Names
+
+/** A rule takes no time to ask. */
+const holds = (law: (text: string) => void) => holdsFor(word, law, 2_000)
 
 /** Of a name that is no path. */
 const plain = /^[\w.-]+$/u
@@ -42,7 +45,7 @@ describe("what the rule lets in", () => {
     "for a %s is nothing else to anybody",
     (_, schema, also) => {
       const accepts = Schema.is(schema)
-      return holds(word, (name) => {
+      return holds((name) => {
         if (!accepts(name)) return
         also(name)
         assert.notMatch(name, /^-|[\p{Cc} ]/u)
@@ -60,7 +63,7 @@ describe("what the rule lets in", () => {
     "for a %s stays below where it begins",
     (_, schema) => {
       const accepts = Schema.is(schema)
-      return holds(word, (path) => {
+      return holds((path) => {
         if (!accepts(path)) return
         assert.notMatch(path, /^\/|(?:^|\/)\.\.(?:\/|$)|\0/u)
         if (schema === FilePath) assert.notMatch(path, /(?:^|\/)(?:\.git|git~\d+|\.?)(?:\/|$)/iu)
@@ -72,7 +75,7 @@ describe("what the rule lets in", () => {
   it(
     "for a site's path is a list of names",
     () =>
-      holds(word, (path) => {
+      holds((path) => {
         for (const name of parseStaticPath(`/${path}`) ?? []) {
           assert.notMatch(name, /[/\\\p{Cc}]|^\.(?!well-known$)|^$/u)
         }

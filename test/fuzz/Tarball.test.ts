@@ -19,10 +19,17 @@ interface Entry {
 
 const entry: fc.Arbitrary<Entry> = fc.record({
   name: word,
-  kind: fc.constantFrom("0", "0", "0", "\0", "1", "2", "5", "L", "x", "g", "K", "S", "?"),
+  // Mostly what gets as far as the names.
+  kind: fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom("0", "\0", "5", "L", "x", "g") },
+    { weight: 1, arbitrary: fc.constantFrom("1", "2", "K", "S", "?") }
+  ),
   content: fc.oneof(word, word.map(pathRecord)),
   prefix: fc.oneof(fc.constant(""), word),
-  size: fc.option(fc.integer({ min: -1, max: 1 << 30 }), { freq: 10 })
+  size: fc.oneof(
+    { weight: 12, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.integer({ min: -1, max: 1 << 30 }) }
+  )
 })
 
 function pathRecord(path: string): string {
@@ -56,18 +63,22 @@ describe("a tarball", () => {
   it(
     "gives files that stay below their folder, or says what is wrong with it",
     () =>
-      holds(archive, async (bytes) => {
-        const outcome = await Effect.runPromise(Effect.result(filesOf(bytes)))
-        if (Result.isFailure(outcome)) {
-          const { cause, next } = outcome.failure.failure
-          assert.match(cause, /^tarball: /u)
-          assert.isNotEmpty(next)
-          return
-        }
-        for (const { path } of outcome.success) {
-          assert.notMatch(path, /^\/|\\|\0|(?:^|\/)(?:\.{0,2}|\.git)(?:\/|$)/iu)
-        }
-      }),
+      holds(
+        archive,
+        async (bytes) => {
+          const outcome = await Effect.runPromise(Effect.result(filesOf(bytes)))
+          if (Result.isFailure(outcome)) {
+            const { cause, next } = outcome.failure.failure
+            assert.match(cause, /^tarball: /u)
+            assert.isNotEmpty(next)
+            return
+          }
+          for (const { path } of outcome.success) {
+            assert.notMatch(path, /^\/|\\|\0|(?:^|\/)(?:\.{0,2}|\.git)(?:\/|$)/iu)
+          }
+        },
+        3_000
+      ),
     patience
   )
 })
