@@ -1,6 +1,6 @@
 import { mkdtemp, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
+import { type EgressPolicy, slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { type EgressEdge, openEgressEdge } from "./EgressEdge.ts"
 import {
@@ -34,6 +34,7 @@ describe.skipIf(!canMakeEgressWorlds)("services' way to the internet", () => {
     assert.notInclude(await world.host("ip", "-o", "link"), linkPrefix(homeId))
     assert.notInclude(await world.host("iptables", "-S"), homeId)
     assert.strictEqual(await forwarding(), "0")
+    assert.strictEqual(await world.host("ip", "route", "show", "type", "unreachable"), "")
   }
 
   describe("as it is by default", () => {
@@ -44,6 +45,12 @@ describe.skipIf(!canMakeEgressWorlds)("services' way to the internet", () => {
     afterAll(async () => {
       await edge.close()
       await assertNothingLeft(edge.homeId)
+    })
+
+    it("is no way to a process that has gone", async () => {
+      const nobody = `${slotRange.address.replace(/\.0$/u, "")}.1`
+      const asked = world.host("ip", "route", "get", nobody)
+      assert.match(await asked.catch(String), /unreachable|No route/u)
     })
 
     it("is said", () => {

@@ -15,7 +15,8 @@ import {
   makeNetwork,
   type Network,
   type NetworkTools,
-  removeNetwork
+  removeNetwork,
+  removeRange
 } from "./Network.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
 import { type StandingRules, standRules } from "./StandingRules.ts"
@@ -52,6 +53,7 @@ export const openEgress = async (
     relay?.close()
     await rules?.close()
     if (network) await removeNetwork(tools, network)
+    await removeRange(tools)
   }
   try {
     if (policy.reach === "none" && policy.allow.length === 0) {

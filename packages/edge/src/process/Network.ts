@@ -89,6 +89,12 @@ export const removeNetwork = async (tools: NetworkTools, network: Network): Prom
   given.delete(network.hostAddress)
 }
 
+/** Once no platform of this machine has a link any more. */
+export const removeRange = async (tools: NetworkTools): Promise<void> => {
+  const held = (await takenAddresses(tools)).some((one) => one.startsWith(`${slotNetwork}.`))
+  if (!held) await runProgram(tools.ip, ["route", "del", ...range])
+}
+
 /** Removes every namespace and link of this home. */
 export const removeAllNetworks = async (tools: NetworkTools, homeId: string): Promise<void> => {
   const namespaces = (await readdir("/run/netns").catch(() => [])).filter((name) =>
@@ -104,6 +110,7 @@ export const removeAllNetworks = async (tools: NetworkTools, homeId: string): Pr
     ...namespaces.map((name) => `netns del ${name}`)
   ]
   await runProgram(tools.ip, ["-force", "-batch", "-"], `${commands.join("\n")}\n`)
+  await removeRange(tools)
 }
 
 /** Addresses given out by this process whose links may not be up yet. */
@@ -133,8 +140,15 @@ const takenAddresses = async (tools: NetworkTools): Promise<ReadonlyArray<string
     .split("\n")
     .flatMap((line) => /\binet ([\d.]+)/.exec(line)?.[1] ?? [])
 
+/**
+ * A process that has gone must not be looked for elsewhere: without this route a packet to its address
+ * leaves by the host's way to the internet.
+ */
+const range = ["unreachable", `${slotRange.address}/${slotRange.bits}`]
+
 const linkCommands = (network: Network): string =>
   [
+    `route replace ${range.join(" ")}`,
     `link add ${network.link} type veth peer name eth0 netns ${network.namespace}`,
     `link set ${network.link} addrgenmode none`,
     `address add ${network.hostAddress}/31 dev ${network.link}`,

@@ -1,6 +1,6 @@
 /** Keeps a few slots ready, so that making one is not part of a start. */
 import type { Machine, SlotTools } from "./Machine.ts"
-import { makeNursery } from "./Network.ts"
+import { makeNursery, removeRange } from "./Network.ts"
 import { runProgram } from "./Program.ts"
 import { makeSlot, type Slot } from "./Slot.ts"
 
@@ -41,7 +41,9 @@ const isWaiting = ({ shell }: Slot): boolean =>
 export const makeSlotPool = async (machine: Machine, tools: SlotTools): Promise<SlotPool> => {
   const nursery = tools.network ? await makeNursery(tools.network, machine.homeId) : null
   const removeNursery = async () => {
-    if (tools.network && nursery) await runProgram(tools.network.ip, ["netns", "del", nursery])
+    if (!tools.network || !nursery) return
+    await runProgram(tools.network.ip, ["netns", "del", nursery])
+    await removeRange(tools.network)
   }
   const making = new Set<Promise<Slot>>()
   let closed = false
