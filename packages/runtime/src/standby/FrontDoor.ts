@@ -23,13 +23,19 @@ export class FrontDoor extends Context.Service<
     readonly server: Server
     /** Listens, and forwards until the platform's doors take over or the scope ends. */
     readonly standBy: Effect.Effect<Forwarding, ServeError, Scope.Scope>
+    /** From now on a close is announced first, while `isAwaited` says that somebody takes over. */
+    readonly takeLeave: (isAwaited: () => Promise<boolean>) => void
   }
 >()("@deploy-mcp/runtime/FrontDoor") {
   static readonly layer = (port: number, limits: Partial<FrontDoorLimits> = {}) =>
     Layer.sync(FrontDoor, () => {
       const all = { ...frontDoorLimits, ...limits }
       const server = makeServer(all)
-      return { server, standBy: standBy(server, port, all.waiting) }
+      return {
+        server,
+        standBy: standBy(server, port, all.waiting),
+        takeLeave: (isAwaited) => takeLeave(server, isAwaited)
+      }
     })
 }
 
@@ -105,15 +111,29 @@ const standBy = (server: Server, port: number, places: number) =>
         return server
       }
     })
-    server.on("newListener", function takeOver(event) {
+    server.on("newListener", function takeOver(event, doors: Handle) {
       if (event !== "request") return
       server.off("newListener", takeOver).off("request", forwarder.handle)
-      queueMicrotask(() =>
-        forwarder.leave((request, response) => server.emit("request", request, response))
-      )
+      queueMicrotask(() => forwarder.leave(doors))
     })
     return { to: forwarder.to }
   })
+
+/** Says in an answer that this process is about to close: the next request should wait for another. */
+const leaving = "x-deploy-mcp-leaving"
+/** Milliseconds in which those that forward here hear of it; then nobody is in the queue of a closed port. */
+const farewell = 250
+
+const takeLeave = (server: Server, isAwaited: () => Promise<boolean>): void => {
+  const close = server.close.bind(server)
+  Object.defineProperty(server, "close", {
+    value: (closed?: (error?: Error) => void) => {
+      server.prependListener("request", (_, response) => response.setHeader(leaving, "1"))
+      void isAwaited().then((awaited) => setTimeout(() => close(closed), awaited ? farewell : 0))
+      return server
+    }
+  })
+}
 
 const listen = (server: Server, port: number): Effect.Effect<void, ServeError, Scope.Scope> =>
   Effect.acquireRelease(
@@ -138,6 +158,8 @@ const makeForwarder = (places: number) => {
   const waiting = new Map<Exchange, NodeJS.Timeout>()
   const underWay = new Set<ClientRequest>()
   let holder: number | null = null
+  /** It has said that it leaves: for a while its place is not where it says it is. */
+  let left: { readonly port: number; readonly at: number } | null = null
   let successor: Handle | null = null
 
   const handle: Handle = (request, response) => {
@@ -186,6 +208,10 @@ const makeForwarder = (places: number) => {
       })
     )
     upstream.once("response", (answered) => {
+      if (leaving in answered.headers) {
+        left = { port, at: performance.now() }
+        if (holder === port) holder = null
+      }
       response.writeHead(answered.statusCode ?? 502, answered.rawHeaders)
       response.flushHeaders()
       answered.once("error", () => response.destroy()).pipe(response)
@@ -204,6 +230,7 @@ const makeForwarder = (places: number) => {
   return {
     handle,
     to: (port: number | null): void => {
+      if (port === left?.port && performance.now() - left.at < farewell * 20) return
       holder = port
       if (port !== null) resume((request, response) => forward(request, response, port))
     },

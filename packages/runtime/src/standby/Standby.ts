@@ -51,7 +51,10 @@ export const layer = (
       const holding = (yield* takeSoon(sql)) ? sql : yield* standBy(options, self, sql)
       yield* Holder.announce(holding, self)
       yield* Effect.forkScoped(keep(options, self, holding))
-      return { isAwaited: Effect.orElseSucceed(Lock.isAwaited(holding), () => false) }
+      const isAwaited = Effect.orElseSucceed(Lock.isAwaited(holding), () => false)
+      const run = Effect.runPromiseWith(yield* Effect.context())
+      ;(yield* FrontDoor).takeLeave(() => run(isAwaited))
+      return { isAwaited }
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
