@@ -20,11 +20,23 @@ import * as Provider from "@deploy-mcp/domain/Provider"
 import { ConfigProvider, Context, Effect, Layer, Redacted, type Scope } from "effect"
 import { type Files, pkg, serviceSettings, writeFiles } from "../detection/DetectionBench.ts"
 import { BuildProcess, type BuildProcessSettings } from "./BuildProcess.ts"
+import { findLanguages, isOpen } from "./Languages.ts"
 import { executable } from "./SandboxProbe.ts"
 
 const path = process.env.PATH ?? ""
 export const hasBubblewrap = executable("bwrap", path) !== null
 export const isRoot = process.getuid?.() === 0
+
+/**
+ * Whether builds of this kind can be made here: the language is there and, where root has no sandbox,
+ * services may enter its folder.
+ */
+export const isUsable = (kind: string): Effect.Effect<boolean> =>
+  Effect.gen(function* () {
+    if (kind !== "python" && kind !== "go") return true
+    const language = yield* (yield* findLanguages(path))[kind]
+    return language !== null && (!isRoot || hasBubblewrap || (yield* isOpen(language)))
+  })
 
 export const owner = OwnerId.make(`own_${"a".repeat(20)}`)
 export const keyOf = (n: number) => ArtifactKey.make(n.toString(16).padStart(64, "0"))

@@ -2,16 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { failure } from "../detection/DetectionBench.ts"
-import { makeBench } from "./BuildBench.ts"
-import { executable } from "./SandboxProbe.ts"
+import { isUsable, makeBench } from "./BuildBench.ts"
 
 type Files = Readonly<Record<string, string>>
 
-const cases: ReadonlyArray<readonly [string, Files, "python3" | "go", string, RegExp]> = [
+const cases: ReadonlyArray<readonly [string, Files, "python" | "go", string, RegExp]> = [
   [
     "a version that was never published",
     { "app.py": "", "requirements.txt": "flask==0.0.0.1\n" },
-    "python3",
+    "python",
     "install_failed",
     /No matching distribution found for flask==0\.0\.0\.1/u
   ],
@@ -47,12 +46,12 @@ const cases: ReadonlyArray<readonly [string, Files, "python3" | "go", string, Re
 ]
 
 describe("what is told", () => {
-  for (const [name, files, program, code, telling] of cases) {
+  for (const [name, files, kind, code, telling] of cases) {
     it.live(`of ${name}`, () =>
       Effect.gen(function* () {
         const bench = yield* makeBench()
         const found = yield* failure(bench.run(files))
-        const here = executable(program, process.env.PATH ?? "") !== null
+        const here = yield* isUsable(kind)
         assert.strictEqual(found.code, here ? code : "toolchain_missing", found.cause)
         if (here) assert.match([found.cause, ...found.evidence, found.next].join("\n"), telling)
       })

@@ -5,7 +5,8 @@ import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { sampleFiles } from "../BuildSamples.ts"
-import { assertTidy, makeBench } from "./BuildBench.ts"
+import { failure } from "../detection/DetectionBench.ts"
+import { assertTidy, isUsable, makeBench } from "./BuildBench.ts"
 
 interface Sample {
   readonly name: string
@@ -43,6 +44,10 @@ describe("samples", () => {
         Effect.gen(function* () {
           const bench = yield* makeBench()
           const files = sampleFiles(sample.name)
+          if (!(yield* isUsable(sample.kind))) {
+            assert.strictEqual((yield* failure(bench.run(files))).code, "toolchain_missing")
+            return
+          }
           const plan = yield* bench.plan(files)
           assert.strictEqual(plan.kind, sample.kind)
           const artifact = yield* bench.run(files, { key: 1 })
