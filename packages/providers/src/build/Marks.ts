@@ -1,5 +1,5 @@
 /** Processes of a build are marked, so that one that left its group is found again. */
-import { readdirSync, readFileSync } from "node:fs"
+import { entries, read } from "./KernelFiles.ts"
 
 /**
  * Names a step's processes, so that one that left its group is found again, and one whose platform
@@ -32,21 +32,5 @@ export const killOne = (pid: number): void => {
     process.kill(pid, "SIGKILL")
   } catch {
     // Gone already.
-  }
-}
-
-const entries = (path: string): ReadonlyArray<string> => {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
-}
-
-const read = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
   }
 }

@@ -1,8 +1,9 @@
 /** Runs one command line of a tenant to its end, its time limit or our interruption. */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
-import { openSync, readdirSync, readFileSync } from "node:fs"
+import { openSync } from "node:fs"
 import type { Readable, Writable } from "node:stream"
 import { Effect } from "effect"
+import { entries, read } from "../KernelFiles.ts"
 import { killMarked, killOne, mark } from "../Marks.ts"
 import type { Launch } from "./Sandbox.ts"
 
@@ -112,20 +113,4 @@ const sandboxKill = (child: ChildProcess, options: string): (() => void) => {
 const killGroup = (child: ChildProcess, name: string): void => {
   if (child.pid !== undefined) killOne(-child.pid)
   killMarked(name)
-}
-
-const entries = (path: string): ReadonlyArray<string> => {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
-}
-
-const read = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
-  }
 }
