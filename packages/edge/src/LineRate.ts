@@ -22,6 +22,11 @@ export const makeLineRate = (perSecond: number, onLeftOut: (lines: number) => vo
     leftOut = 0
     onLeftOut(lines)
   }
+  /** A timer may be a little early by the clock: the second is over when it says so. */
+  const end = (): void => {
+    began = Number.NEGATIVE_INFINITY
+    flush()
+  }
   return {
     admit: () => {
       const now = performance.now()
@@ -33,7 +38,7 @@ export const makeLineRate = (perSecond: number, onLeftOut: (lines: number) => vo
       count += 1
       if (count <= perSecond) return true
       leftOut += 1
-      timer ??= setTimeout(flush, began + 1_000 - now).unref()
+      timer ??= setTimeout(end, began + 1_000 - now).unref()
       return false
     },
     flush

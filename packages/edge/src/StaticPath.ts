@@ -19,8 +19,7 @@ export const parseStaticPath = (path: string): ReadonlyArray<string> | null => {
 }
 
 /** A separator or an end that came in encoded would be one to the file system only. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-const forbidden = /[/\\\u0000-\u001f\u007f]/u
+const forbidden = /[/\\\p{Cc}]/u
 
 const decodeOnce = (part: string): string | null => {
   try {
