@@ -1,10 +1,12 @@
 /**
- * A law that must hold for whatever a stranger sends. FUZZ_RUNS says how many inputs it is tried with.
- * What breaks it is printed with its seed and path; FUZZ_SEED and FUZZ_PATH try just that again.
+ * A law that must hold for whatever a stranger sends. FUZZ_RUNS says how many inputs it is tried with,
+ * and then they are new ones each time; without it they are the same, so that a change is to blame for
+ * what fails. What breaks it is printed with its seed and path; FUZZ_SEED and FUZZ_PATH try that again.
  */
 import * as fc from "fast-check"
 
-const { FUZZ_PATH, FUZZ_RUNS, FUZZ_SEED } = process.env
+const { FUZZ_PATH, FUZZ_RUNS } = process.env
+const seed = process.env.FUZZ_SEED ?? (FUZZ_RUNS === undefined ? "20261121" : undefined)
 
 export const holds = <Input>(
   input: fc.Arbitrary<Input>,
@@ -15,7 +17,7 @@ export const holds = <Input>(
     fc.asyncProperty(input, async (value) => law(value)),
     {
       numRuns: FUZZ_RUNS === undefined ? runs : Number(FUZZ_RUNS),
-      ...(FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }),
+      ...(seed === undefined ? {} : { seed: Number(seed) }),
       ...(FUZZ_PATH === undefined ? {} : { path: FUZZ_PATH }),
       // Never longer than this for one input: what hangs has broken the law too.
       timeout: 20_000
