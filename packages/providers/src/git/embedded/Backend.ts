@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { Readable, Writable } from "node:stream"
 import type { GitError } from "@deploy-mcp/domain/Git"
 import { Effect, Exit, type Scope } from "effect"
-import { unavailable } from "./GitFault.ts"
+import { unavailable } from "../GitFault.ts"
 
 export interface Backend {
   readonly input: Writable

@@ -4,7 +4,7 @@ import { basename, join } from "node:path"
 import type { CommitFile } from "@deploy-mcp/domain/Git"
 import { type BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Clock, Effect, Schema } from "effect"
-import { rejected, unavailable } from "./GitFault.ts"
+import { rejected, unavailable } from "../GitFault.ts"
 import { type GitHost, readText, storage } from "./GitHost.ts"
 import { head } from "./Refs.ts"
 

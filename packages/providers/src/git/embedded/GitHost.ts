@@ -9,7 +9,7 @@ import { join } from "node:path"
 import type { GitError } from "@deploy-mcp/domain/Git"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
-import { unavailable } from "./GitFault.ts"
+import { unavailable } from "../GitFault.ts"
 import { hooks } from "./Hooks.ts"
 
 export interface GitHost {

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Effect, Schema } from "effect"
-import { unavailable } from "./GitFault.ts"
+import { unavailable } from "../GitFault.ts"
 import { type GitHost, readText } from "./GitHost.ts"
 
 /** A loose ref wins over a packed one, and is looked for first: git packs before it deletes. */

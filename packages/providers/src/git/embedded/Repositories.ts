@@ -2,7 +2,7 @@
 import { access, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Clock, Effect } from "effect"
-import { unavailable } from "./GitFault.ts"
+import { unavailable } from "../GitFault.ts"
 import { type GitHost, readText, storage } from "./GitHost.ts"
 
 export const ensure = Effect.fn("Repositories.ensure")(function* (host: GitHost, path: string) {

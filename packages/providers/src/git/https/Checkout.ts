@@ -7,8 +7,9 @@ import { join } from "node:path"
 import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Effect } from "effect"
+import { rejected, unavailable } from "../GitFault.ts"
+import { checkSize } from "../SourceLimits.ts"
 import { type GitClient, killed, type Settings, storage } from "./GitClient.ts"
-import { rejected, unavailable } from "./GitFault.ts"
 import type { Location } from "./Identity.ts"
 import * as Mirror from "./Mirror.ts"
 
@@ -75,25 +76,8 @@ const measure = Effect.fn("Checkout.measure")(function* (
     )
   }
   if (list.code !== 0) return yield* unwritable(commit, list.stderr)
-  const files = list.stdout.split("\0").slice(0, -1)
-  const bytes = files.reduce((sum, file) => sum + (Number(sizeOf.exec(file)?.[1]) || 0), 0)
-  if (files.length > limits.maxSourceFiles) {
-    return yield* rejected(
-      "source_too_large",
-      `The commit has ${files.length} files; at most ${limits.maxSourceFiles} are allowed.`
-    )
-  }
-  if (bytes > limits.maxSourceBytes) {
-    return yield* rejected(
-      "source_too_large",
-      `The files of the commit have ${megabytes(bytes)} MiB; at most ${megabytes(limits.maxSourceBytes)} MiB are allowed.`
-    )
-  }
+  yield* checkSize(list.stdout, limits)
 })
-
-/** `100644 blob <sha>     123<TAB>path`; a submodule has `-` for its size. */
-const sizeOf = /^\S+ \S+ \S+ +(\d+)\t/
-const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
 
 const write = (
   client: GitClient,

@@ -7,7 +7,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { GitError } from "@deploy-mcp/domain/Git"
 import { type Duration, Effect } from "effect"
-import { missing, rejected, unavailable } from "./GitFault.ts"
+import { rejected, unavailable } from "../GitFault.ts"
 import type { Location } from "./Identity.ts"
 import { type Network, open as openTunnel, type Refusal } from "./Tunnel.ts"
 
@@ -254,3 +254,8 @@ const signal = (group: number) => {
     // It has ended by itself.
   }
 }
+
+const missing = (repository: string): GitError =>
+  rejected("repository_missing", `${repository} does not exist, or is not public.`, {
+    next: "Correct the name, or make the repository public."
+  })

@@ -1,8 +1,8 @@
 /** `host/owner/name`, which is all that may become a URL: no scheme, port, user or path of a caller. */
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Effect } from "effect"
+import { rejected } from "../GitFault.ts"
 import { isHostName } from "./Address.ts"
-import { rejected } from "./GitFault.ts"
 
 export interface Location {
   /** As people write it, e.g. `github.com/nodejs/node`. */

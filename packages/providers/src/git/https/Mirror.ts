@@ -8,8 +8,8 @@ import { join } from "node:path"
 import type { GitError } from "@deploy-mcp/domain/Git"
 import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { Clock, Effect, Exit } from "effect"
+import { unavailable } from "../GitFault.ts"
 import { type GitClient, storage } from "./GitClient.ts"
-import { unavailable } from "./GitFault.ts"
 
 /** `scratch` is a folder for other files of this use. */
 export const use = <A>(

@@ -5,8 +5,8 @@ import { failureOf } from "@deploy-mcp/domain/Fault"
 import type { GitError } from "@deploy-mcp/domain/Git"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Effect, Schema } from "effect"
+import { unavailable } from "../GitFault.ts"
 import { type GitClient, storage } from "./GitClient.ts"
-import { unavailable } from "./GitFault.ts"
 import type { Location } from "./Identity.ts"
 
 export const exists = (client: GitClient, location: Location) =>

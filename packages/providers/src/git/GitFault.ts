@@ -1,6 +1,6 @@
-/** The two ways in which this provider fails. Neither ever names a path of the host. */
+/** The ways in which providers of git fail. None ever names a path of the host. */
 import { Failure } from "@deploy-mcp/domain/Failure"
-import { Rejected, Unavailable } from "@deploy-mcp/domain/Fault"
+import { Rejected, Unavailable, Unsupported } from "@deploy-mcp/domain/Fault"
 import { GitError } from "@deploy-mcp/domain/Git"
 
 export const rejected = (...args: Parameters<typeof Failure.of>): GitError =>
@@ -8,3 +8,6 @@ export const rejected = (...args: Parameters<typeof Failure.of>): GitError =>
 
 export const unavailable = (detail: string): GitError =>
   new GitError({ reason: new Unavailable({ detail }) })
+
+export const unsupported = (feature: string): GitError =>
+  new GitError({ reason: new Unsupported({ feature }) })
