@@ -1,4 +1,5 @@
 /** What services may call: the public internet or nothing, and what the operator allows besides. */
+import { ipRange, isWithin, parseIpAddress } from "./IpAddress.ts"
 
 export interface EgressPolicy {
   readonly reach: "public" | "none"
@@ -33,34 +34,28 @@ export const parseAllowedRanges = (
 
 const readRange = (entry: string): AllowedRange | string => {
   const parts = /^([\d.]+)(?:\/(\d{1,2}))?(?::(\d{1,5}))?$/u.exec(entry)
-  const value = parts?.[1] === undefined ? null : readAddress(parts[1])
-  if (!parts || value === null) {
+  const address = parts?.[1] === undefined ? null : parseIpAddress(parts[1])
+  if (!parts || address === null) {
     return "must be an IPv4 address or range, with a port if you like, as in 10.0.0.5:5432 or 10.1.0.0/16"
   }
   const bits = parts[2] === undefined ? 32 : Number(parts[2])
   const port = parts[3] === undefined ? null : Number(parts[3])
   if (bits < 8 || bits > 32) return "the prefix must be from /8 to /32"
   if (port !== null && (port < 1 || port > 65_535)) return "the port must be from 1 to 65535"
-  if (value % 2 ** (32 - bits) !== 0) return `the address is not the first one of its /${bits}`
-  const unusable = never.find((range) => overlaps(value, bits, range))
+  if (Number(address.value) % 2 ** (32 - bits) !== 0) {
+    return `the address is not the first one of its /${bits}`
+  }
+  const range = { ...address, bits }
+  const unusable = never.find((one) => isWithin(one.range, range) || isWithin(range, one.range))
   if (unusable) return unusable.why
   return { address: parts[1] ?? "", bits, port }
 }
 
 const never = [
-  { address: "0.0.0.0", bits: 8, why: "this range is no address of anybody" },
-  { address: "127.0.0.0", bits: 8, why: "a service's loopback is its own, never this machine's" },
-  { address: "224.0.0.0", bits: 3, why: "multicast and reserved addresses can't be called" }
+  { range: ipRange("0.0.0.0/8"), why: "this range is no address of anybody" },
+  {
+    range: ipRange("127.0.0.0/8"),
+    why: "a service's loopback is its own, never this machine's"
+  },
+  { range: ipRange("224.0.0.0/3"), why: "multicast and reserved addresses can't be called" }
 ]
-
-const overlaps = (value: number, bits: number, range: (typeof never)[number]): boolean => {
-  const size = 2 ** (32 - Math.min(bits, range.bits))
-  return Math.floor(value / size) === Math.floor((readAddress(range.address) ?? 0) / size)
-}
-
-const readAddress = (text: string): number | null => {
-  const parts = text.split(".")
-  if (parts.length !== 4 || parts.some((part) => !/^(0|[1-9]\d{0,2})$/u.test(part))) return null
-  if (parts.some((part) => Number(part) > 255)) return null
-  return parts.reduce((sum, part) => sum * 256 + Number(part), 0)
-}

@@ -8,6 +8,7 @@ import {
   type EgressPolicy,
   slotRange
 } from "@deploy-mcp/domain/node/EgressPolicy"
+import { refusedRanges } from "@deploy-mcp/domain/node/PublicAddress"
 
 /** Where services ask for names. */
 export interface Resolver {
@@ -28,29 +29,6 @@ export interface HostRules {
   /** Links that forward packets only since we need it; see Forwarding. */
   readonly guarded: ReadonlyArray<string>
 }
-
-/** Everything that is not the public internet. */
-export const refusedRanges: ReadonlyArray<string> = [
-  "0.0.0.0/8",
-  "10.0.0.0/8",
-  // Carriers; a cloud's metadata service lies in there too.
-  "100.64.0.0/10",
-  "127.0.0.0/8",
-  // A cloud's own services at a public address.
-  "168.63.129.16/32",
-  // Link-local: most clouds' metadata services.
-  "169.254.0.0/16",
-  "172.16.0.0/12",
-  "192.0.0.0/24",
-  "192.0.2.0/24",
-  "192.88.99.0/24",
-  "192.168.0.0/16",
-  "198.18.0.0/15",
-  "198.51.100.0/24",
-  "203.0.113.0/24",
-  // Multicast, reserved, broadcast.
-  "224.0.0.0/3"
-]
 
 /** Destination ports of the self-test's packets: what must be dropped, and what must pass. */
 export const probePorts = { refused: 9, public: 10 } as const
