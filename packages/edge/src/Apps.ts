@@ -12,6 +12,7 @@ import type { Meters } from "./Meters.ts"
 import {
   badRequest,
   bodyTooLarge,
+  isNavigation,
   noSuchHost,
   type Page,
   sendPage,
@@ -74,6 +75,7 @@ export const makeApps = (options: AppsOptions): Listening => {
       if (refused !== null) return sendPage(request, response, refused)
       admit(() => find(head, false), patience, {
         client: response,
+        looks: () => isNavigation(request),
         refuse: (page) => sendPage(request, response, page),
         files: (files) => files.serve(request, response),
         upstream: (release, upstream, name, unreachable) => {
@@ -90,6 +92,7 @@ export const makeApps = (options: AppsOptions): Listening => {
       if (refused !== null) return sendPageOnSocket(request, socket, refused)
       admit(() => find(head, true), patience, {
         client: socket,
+        looks: () => false,
         refuse: (page) => sendPageOnSocket(request, socket, page),
         files: () => sendPageOnSocket(request, socket, badRequest("A static site has no upgrade.")),
         upstream: (release, upstream, name, unreachable) => {

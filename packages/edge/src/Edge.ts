@@ -43,6 +43,8 @@ export interface EdgeOptions {
   readonly graceMs?: number
   /** Milliseconds that a request waits for a release that starts. */
   readonly holdMs?: number
+  /** The same for somebody at a browser, who then sees a page that asks again. */
+  readonly lookMs?: number
   /** How many requests may wait for one stage. */
   readonly places?: number
   /** Milliseconds without a byte after which a process is not waited for any longer. */
@@ -138,7 +140,8 @@ const serve = async (
     })
   const stages = { deploy: stagesOf("deploy"), ingress: stagesOf("ingress") }
   const { appsDomain, connectMs = 5_000, idleMs = 300_000 } = options
-  const patience = { holdMs: options.holdMs ?? 10_000, places: options.places ?? 1_000 }
+  const { holdMs = 10_000, lookMs = Math.min(1_500, holdMs), places = 1_000 } = options
+  const patience = { holdMs, lookMs, places }
   const limits = { ...defaultLimits, ...options.limits }
   const apps = makeApps({ hostnames, meters, appsDomain, patience, idleMs, connectMs, limits })
   const listener = makeListener(apps, limits)

@@ -1,5 +1,5 @@
 /** What the edge says itself: a page for people, JSON for programs, and nothing secret in either. */
-import type { IncomingMessage, ServerResponse } from "node:http"
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http"
 import { STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 
@@ -13,8 +13,19 @@ export interface Page {
   readonly next: string
   /** Seconds after which asking again makes sense; a browser does it by itself. */
   readonly retryAfter?: number
+  /** What the service does meanwhile, for programs. */
+  readonly state?: StartState
   readonly headers?: Readonly<Record<string, string>>
 }
+
+/** From its first start or after a crash; or from its sleep. */
+export type StartState = "starting" | "waking"
+
+/** It is a browser that shows the answer in a window; what its scripts ask for can wait. */
+export const isNavigation = ({ headers, method }: IncomingMessage): boolean =>
+  (method === "GET" || method === "HEAD") &&
+  wantsHtml(headers) &&
+  ["document", "iframe", "frame"].includes(String(headers["sec-fetch-dest"] ?? "document"))
 
 export const sendPage = (request: IncomingMessage, response: ServerResponse, page: Page): void => {
   if (response.headersSent || response.destroyed) {
@@ -55,23 +66,31 @@ export const notLive = (name: string): Page => ({
   retryAfter: 2
 })
 
-export const starting = (name: string): Page => ({
+export const starting = (name: string, state: StartState): Page => ({
   status: 503,
   code: "starting",
-  title: `${name} is starting`,
-  message: `${name} is being started and can't answer yet.`,
+  title: titleOf(name, state),
+  message:
+    state === "waking"
+      ? `Nobody had asked for ${name} for a while, so it was asleep. It is being started.`
+      : `${name} is being started and can't answer yet.`,
+  state,
   next: "Try again in a moment.",
   retryAfter: 2
 })
 
-export const crowded = (name: string): Page => ({
+export const crowded = (name: string, state: StartState): Page => ({
   status: 503,
   code: "crowded",
-  title: `${name} is starting`,
+  title: titleOf(name, state),
+  state,
   message: `${name} is being started, and too many requests wait for it already.`,
   next: "Try again in a moment.",
   retryAfter: 2
 })
+
+const titleOf = (name: string, state: StartState): string =>
+  state === "waking" ? `${name} is waking up` : `${name} is starting`
 
 export const failed = (name: string, failureCode: string | null): Page => ({
   status: 502,
@@ -175,11 +194,11 @@ export const preconditionFailed: Page = {
 }
 
 const render = (request: IncomingMessage, page: Page) => {
-  const wantsHtml = request.headers.accept?.includes("text/html") === true
-  const body = wantsHtml ? html(page) : json(page)
+  const isHtml = wantsHtml(request.headers)
+  const body = isHtml ? html(page) : json(page)
   const headers: Record<string, string | number> = {
     ...page.headers,
-    "content-type": wantsHtml ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
+    "content-type": isHtml ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
     "content-length": Buffer.byteLength(body),
     "cache-control": "no-store",
     vary: "accept",
@@ -188,13 +207,24 @@ const render = (request: IncomingMessage, page: Page) => {
   return { body, headers }
 }
 
+const wantsHtml = ({ accept }: IncomingHttpHeaders): boolean =>
+  accept?.includes("text/html") === true
+
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
 
-const json = ({ code, message, next }: Page): string =>
-  `${JSON.stringify({ error: { code, message, next } })}\n`
+const json = ({ code, message, next, retryAfter, state }: Page): string =>
+  `${JSON.stringify({ error: { code, message, next, state, retry_after: retryAfter } })}\n`
 
-const html = ({ code, message, next, retryAfter, status, title }: Page): string => `<!doctype html>
+const html = ({
+  code,
+  message,
+  next,
+  retryAfter,
+  state,
+  status,
+  title
+}: Page): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -211,6 +241,12 @@ main { max-width: 32rem; padding: 2rem }
 h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; letter-spacing: -.01em }
 p { margin: 0 0 1rem; overflow-wrap: anywhere }
 .next { color: var(--soft) }
+.wait { height: 3px; margin: 0 0 1rem; overflow: hidden; border-radius: 2px; background: var(--line) }
+.wait::before { content: ""; display: block; width: 35%; height: 100%; background: var(--soft);
+  animation: pass 1.4s ease-in-out infinite alternate }
+@keyframes pass { to { transform: translateX(186%) } }
+@media (prefers-reduced-motion: reduce) { .wait::before { width: 100%; animation: none } }
+a { color: inherit }
 footer { border-top: 1px solid var(--line); padding-top: .75rem; color: var(--soft);
   font: .8rem/1.4 ui-monospace, monospace }
 </style>
@@ -218,13 +254,17 @@ footer { border-top: 1px solid var(--line); padding-top: .75rem; color: var(--so
 <body>
 <main>
 <h1>${escape(title)}</h1>
-<p>${escape(message)}</p>
-<p class="next">${escape(next)}</p>
+${state === undefined ? "" : `<div class="wait" aria-hidden="true"></div>\n`}<p role="status">${escape(message)}</p>
+<p class="next">${retryAfter === undefined ? escape(next) : again(retryAfter)}</p>
 <footer>${status} &middot; ${escape(code)}</footer>
 </main>
 </body>
 </html>
 `
+
+/** An empty address is the page's own. */
+const again = (seconds: number): string =>
+  `This page asks again by itself in ${seconds === 1 ? "a second" : `${seconds} seconds`}. <a href="">Ask now</a>`
 
 const escape = (text: string): string =>
   text.replace(/[&<>"']/gu, (character) => `&#${character.charCodeAt(0)};`)

@@ -260,6 +260,47 @@ describe("the memory of those that sleep", () => {
   })
 })
 
+describe("a wake that takes longer than a moment", () => {
+  it("shows a page that asks again to who looks at a window, and holds all others", async () => {
+    const processes = makePlainProcesses()
+    const { control, edge, home, sleeper } = await setUp({
+      makeProcesses: async () => processes,
+      frozenBytes: 0,
+      lookMs: 50,
+      holdMs: 60_000
+    })
+    const obstacle = join(home, "obstacle")
+    const one = await sleeper(1, 150, { WAITS_IF: obstacle })
+    await control.snapshot(stageOf(1, [one], 1))
+    await control.state(one.release, "healthy")
+    await falls(control, one, "stopped")
+    await writeFile(obstacle, "")
+    const html = "text/html,application/xhtml+xml,*/*;q=0.8"
+    const asked = (headers: Record<string, string>, method = "GET") =>
+      askEdge(edge.appsPort, "/", { method, headers })
+    const held = [
+      asked({ accept: "*/*" }),
+      asked({ accept: html, "sec-fetch-dest": "empty" }),
+      asked({ accept: html }, "POST")
+    ]
+    for (const headers of [{ accept: html }, { accept: html, "sec-fetch-dest": "document" }]) {
+      const page = await asked(headers)
+      assert.strictEqual(page.status, 503)
+      assert.match(page.headers["content-type"] ?? "", /^text\/html/u)
+      assert.strictEqual(page.headers["cache-control"], "no-store")
+      const seconds = page.headers["retry-after"]
+      assert.include(page.text, `<meta http-equiv="refresh" content="${seconds}">`)
+      assert.include(page.text, '<p role="status">')
+      assert.notMatch(page.text, /(?:src|href)="(?!")|url\(|@import/u)
+    }
+    await rm(obstacle)
+    for (const answer of await Promise.all(held)) {
+      assert.deepEqual([answer.status, answer.text], [200, "v1"])
+    }
+    assert.strictEqual((await asked({ accept: html })).status, 200)
+  })
+})
+
 describe("too many for one that sleeps", () => {
   it("are told to come back, in words for people and for programs", async () => {
     const { control, edge, sleeper } = await setUp({ frozenBytes: 0, places: 10 })
@@ -279,8 +320,13 @@ describe("too many for one that sleeps", () => {
     assert.strictEqual(refused.length, 20)
     for (const { headers, text } of refused) {
       assert.match(headers["retry-after"] ?? "", /^\d+$/)
-      if (headers["content-type"]?.startsWith("text/html")) assert.include(text, "<h1>")
-      else assert.strictEqual(JSON.parse(text).error.code, "crowded")
+      if (headers["content-type"]?.startsWith("text/html")) {
+        assert.include(text, "<h1>shop is waking up</h1>")
+        continue
+      }
+      const { code, retry_after, state } = JSON.parse(text).error
+      assert.deepEqual([code, state], ["crowded", "waking"])
+      assert.strictEqual(String(retry_after), headers["retry-after"])
     }
   })
 

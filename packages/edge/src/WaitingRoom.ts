@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
-import { crowded, failed, notLive, type Page, starting } from "./Pages.ts"
+import { crowded, failed, notLive, type Page, type StartState, starting } from "./Pages.ts"
 import type { Release } from "./Release.ts"
 import type { Stage } from "./Stage.ts"
 import type { StaticFiles } from "./StaticFiles.ts"
@@ -13,6 +13,8 @@ import type { Upstream } from "./Upstream.ts"
 /** Exactly one of the three ways is taken, or none when the client leaves before. */
 export interface Visitor {
   readonly client: ServerResponse | Duplex
+  /** Somebody looks at an empty window meanwhile: a page that asks again by itself is better. */
+  readonly looks: () => boolean
   readonly refuse: (page: Page) => void
   readonly files: (files: StaticFiles) => void
   /**
@@ -30,6 +32,8 @@ export interface Visitor {
 export interface Patience {
   /** Milliseconds that a request waits in all. */
   readonly holdMs: number
+  /** The same for somebody who looks. */
+  readonly lookMs: number
   /** How many requests may wait for one stage. */
   readonly places: number
 }
@@ -37,14 +41,15 @@ export interface Patience {
 /** `find` is asked again after each wait: the hostname may lead to another stage by then. */
 export const admit = (
   find: () => Stage | Page,
-  { holdMs, places }: Patience,
+  { holdMs, lookMs, places }: Patience,
   visitor: Visitor
 ): void => {
   // The clock begins to run when it is first asked: most requests never wait.
-  let end: number | null = null
-  const left = (): number => {
-    end ??= performance.now() + holdMs
-    return end - performance.now()
+  let began: number | null = null
+  const left = (ms: number): number => {
+    const now = performance.now()
+    began ??= now
+    return ms - (now - began)
   }
   const enter = (): void => {
     const stage = find()
@@ -60,21 +65,25 @@ export const admit = (
     } else if (target.observed.state === "failed") {
       visitor.refuse(failed(spec.name, target.observed.failure?.code ?? null))
     } else {
+      const state = stateOf(target)
       target.wake()
-      const ms = left()
-      if (ms <= 0) visitor.refuse(starting(spec.name))
-      else if (stage.waiting >= places) visitor.refuse(crowded(spec.name))
+      const ms = left(visitor.looks() ? lookMs : holdMs)
+      if (ms <= 0) visitor.refuse(starting(spec.name, state))
+      else if (stage.waiting >= places) visitor.refuse(crowded(spec.name, state))
       else wait(stage, ms, visitor.client, enter)
     }
   }
   /** The process refused although it was healthy a moment ago: it is going, or coming back. */
   const again = (stage: Stage): void => {
-    const ms = left()
+    const ms = left(holdMs)
     if (ms > 0) wait(stage, Math.min(100, ms), visitor.client, enter)
     else visitor.refuse(failed(stage.spec.name, null))
   }
   enter()
 }
+
+const stateOf = ({ observed }: Release): StartState =>
+  observed.asleep === undefined ? "starting" : "waking"
 
 /** Calls back at the stage's next change or after `ms`; never when the client has left. */
 const wait = (stage: Stage, ms: number, client: Visitor["client"], callback: () => void): void => {

@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from "node:crypto"
 import { existsSync } from "node:fs"
 import { createServer } from "node:http"
+import { setTimeout } from "node:timers/promises"
 import { acceptMessages } from "./Messages.mjs"
 
 const name = process.env.NAME ?? "unnamed"
@@ -142,6 +143,7 @@ server.on("upgrade", (request, socket, head) => {
 server.keepAliveTimeout = 60_000
 if (process.env.BROKEN === "exit") process.exit(3)
 if (existsSync(process.env.FAILS_IF ?? "")) process.exit(3)
+while (existsSync(process.env.WAITS_IF ?? "")) await setTimeout(5)
 if (process.env.BROKEN !== "silent") server.listen(Number(process.env.PORT))
 else setInterval(() => {}, 1_000)
 if (process.env.TICKS) setInterval(() => {}, 1)
