@@ -123,7 +123,7 @@ export const scene = Effect.gen(function* () {
     /** A deployment's row, by its number. */
     row: (number: number) =>
       Effect.gen(function* () {
-        const service = yield* serviceStore.list(owner, null)
+        const service = yield* serviceStore.page({ owner, project: null, after: null, limit: 1 })
         const stage = Option.getOrThrow(Option.fromNullishOr(service[0])).stageId
         return Option.getOrThrow(yield* deploymentStore.byNumber(owner, stage, number))
       }),

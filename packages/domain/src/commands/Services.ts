@@ -106,6 +106,13 @@ export type LogPage = typeof LogPage.Type
 
 type Command<A> = Effect.Effect<A, CommandError, Principal>
 
+export interface ListServices {
+  readonly project?: ProjectName
+  readonly limit: number
+  /** The one that the page before ended with. */
+  readonly after?: { readonly name: string; readonly project: string }
+}
+
 export class Services extends Context.Service<
   Services,
   {
@@ -125,10 +132,14 @@ export class Services extends Context.Service<
       readonly created: boolean
       readonly commit: CommitSha
     }>
-    /** All of a project, or of all projects, by name. */
-    readonly list: (input: {
-      readonly project?: ProjectName
-    }) => Command<ReadonlyArray<ServiceView>>
+    /** Those of a project or of all projects, by name and then by the project's, one page. */
+    readonly list: (input: ListServices) => Command<{
+      readonly services: ReadonlyArray<ServiceView>
+      /** How many there are in all. */
+      readonly total: number
+      /** Others come after the last of these. */
+      readonly more: boolean
+    }>
     /** What can still be restored, newest first. */
     readonly trash: (input: {
       readonly project?: ProjectName

@@ -170,7 +170,11 @@ const services = (seen: Seen) =>
           )
         : Effect.succeed({ service: serviceView(input.name), created: true })
     },
-    list: () => Effect.succeed(["web", "api"].map(serviceView)),
+    list: ({ after, limit }) => {
+      const views = ["api", "web"].filter((name) => name > (after?.name ?? "")).map(serviceView)
+      const page = views.slice(0, limit)
+      return Effect.succeed({ services: page, total: 2, more: views.length > limit })
+    },
     describe: ({ name }) =>
       Effect.as(known(name), {
         ...serviceView(name),

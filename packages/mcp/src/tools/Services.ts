@@ -75,6 +75,11 @@ const summary = (view: ServiceView) => ({
 /** Names are unique in a project only; the pair puts every list into one order. */
 const place = ({ name, project }: Tool.JsonObject) => `${name}/${project}`
 
+const placeOf = (cursor: string) => {
+  const [name = "", ...project] = cursor.split("/")
+  return { name, project: project.join("/") }
+}
+
 export const listServices = Tool.make({
   name: "list_services",
   title: "List services",
@@ -109,7 +114,7 @@ export const listServices = Tool.make({
   },
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   scope: "services:read",
-  run: ({ limit = 100, cursor = "", trashed = false, ...input }) =>
+  run: ({ limit = 100, cursor, trashed = false, ...input }) =>
     trashed
       ? Services.use((services) => services.trash(input)).pipe(
           Effect.map((found) => ({
@@ -123,19 +128,21 @@ export const listServices = Tool.make({
                 : "Call restore_service with one of the names."
           }))
         )
-      : Services.use((services) => services.list(input)).pipe(
-          Effect.map((views) => {
-            const rest = views
-              .toSorted((a, b) => (place(a) < place(b) ? -1 : 1))
-              .filter((view) => place(view) > cursor)
-            const page = rest.slice(0, limit)
-            const last = page.at(-1)
+      : Services.use((services) =>
+          services.list({
+            ...input,
+            limit,
+            ...(cursor === undefined ? {} : { after: placeOf(cursor) })
+          })
+        ).pipe(
+          Effect.map(({ services, total, more }) => {
+            const last = services.at(-1)
             return {
-              services: page.map(summary),
-              total: views.length,
-              next_cursor: rest.length > limit && last ? place(last) : null,
+              services: services.map(summary),
+              total,
+              next_cursor: more && last ? place(last) : null,
               next:
-                views.length === 0
+                total === 0
                   ? "Nothing is deployed yet: create_repo, git push, create_service."
                   : "Call get_service with one of the names."
             }

@@ -14,7 +14,7 @@ import { Deploys } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
-import { ServiceStore } from "../store/ServiceStore.ts"
+import { countIn, ServiceStore } from "../store/ServiceStore.ts"
 import { isolationLines } from "./Isolation.ts"
 import { keyForm, mintKey } from "./KeyMint.ts"
 import { iso } from "./Present.ts"
@@ -148,7 +148,7 @@ const make = Effect.gen(function* () {
           .filter(({ id }) => principal.project === null || id === principal.project)
           .map(({ name }) => name),
         git_host: platform.gitHost,
-        services: (yield* services.list(principal.owner, principal.project)).length,
+        services: countIn(yield* services.counts(principal.owner), principal.project),
         platform: [
           ...(node === null ? ["The edge is being started."] : isolationLines(node.isolation)),
           ...regions

@@ -152,10 +152,13 @@ describe("keys", () => {
             "forbidden"
           )
           assert.deepStrictEqual(
-            (yield* limited(services.list({}))).map((service) => service.name),
+            (yield* limited(services.list({ limit: 9 }))).services.map((service) => service.name),
             ["ours"]
           )
-          assert.strictEqual(yield* refused(services.list({ project: main })), "unknown_project")
+          assert.strictEqual(
+            yield* refused(services.list({ project: main, limit: 9 })),
+            "unknown_project"
+          )
           const hidden = RepositoryRef.make("hidden")
           const hiddenService = ServiceName.make("hidden")
           assert.strictEqual(

@@ -39,13 +39,15 @@ export class Present extends Context.Service<
         rows: ReadonlyArray<DeploymentRow>,
         label: (row: DeploymentRow) => string
       ) {
-        const times = yield* store.phases(rows.map((row) => row.id))
+        const times = Map.groupBy(
+          yield* store.phases(rows.map((row) => row.id)),
+          ({ deploymentId }) => deploymentId
+        )
         return rows.map((row) =>
-          deploymentView(
-            row,
-            times.filter((time) => time.deploymentId === row.id),
-            { url: urlOf(platform, label(row)), try: tryOf(platform, label(row)) }
-          )
+          deploymentView(row, times.get(row.id) ?? [], {
+            url: urlOf(platform, label(row)),
+            try: tryOf(platform, label(row))
+          })
         )
       })
 

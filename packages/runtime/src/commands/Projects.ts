@@ -9,7 +9,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { AccountStore } from "../store/AccountStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { ServiceStore } from "../store/ServiceStore.ts"
+import { countIn, ServiceStore } from "../store/ServiceStore.ts"
 
 /** The part of `Accounts` that is about projects, over the stores that are here. */
 export const projectCommands = Effect.gen(function* () {
@@ -23,15 +23,10 @@ export const projectCommands = Effect.gen(function* () {
       yield* requireScope("services:read")
       const principal = yield* Principal
       const all = yield* accounts.projects(principal.owner)
-      const held = yield* services.list(principal.owner, principal.project)
+      const counts = yield* services.counts(principal.owner)
       return all
         .filter(({ id }) => principal.project === null || principal.project === id)
-        .map(
-          ({ id, name }): ProjectView => ({
-            name,
-            services: held.filter(({ projectId }) => projectId === id).length
-          })
-        )
+        .map(({ id, name }): ProjectView => ({ name, services: countIn(counts, id) }))
     }),
 
     ensureProject: Effect.fn("Accounts.ensureProject")(function* (input: {

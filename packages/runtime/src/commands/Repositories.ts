@@ -15,7 +15,7 @@ import { controlUrl, Platform } from "../Platform.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { type ServiceSource, ServiceStore } from "../store/ServiceStore.ts"
 import { identifying } from "./Identify.ts"
 import { iso } from "./Present.ts"
 import { isVisible } from "./RepositoryVisibility.ts"
@@ -97,7 +97,7 @@ export const layer = Layer.effect(
       list: Effect.gen(function* () {
         yield* requireScope("repositories:read")
         const principal = yield* Principal
-        const followers = yield* services.list(principal.owner, principal.project)
+        const followers = yield* services.sources(principal.owner, principal.project)
         const visible = yield* Effect.filter(yield* store.list(principal.owner), (row) =>
           isVisible(principal, repositoryIn(row))
         )
@@ -191,16 +191,16 @@ export const layer = Layer.effect(
   })
 )
 
-const serviceName = (service: ServiceRow) => `${service.projectName}/${service.name}`
+const serviceName = (service: ServiceSource) => `${service.projectName}/${service.name}`
 
-const follows = (service: ServiceRow, identity: RepositoryIdentity) =>
+const follows = (service: ServiceSource, identity: RepositoryIdentity) =>
   service.repoHost === identity.host &&
   service.repoOwner === identity.owner &&
   service.repoName === identity.name
 
 /** Names of another project are none of this key's business. */
 const refuseWhileFollowed = (
-  services: ReadonlyArray<ServiceRow>,
+  services: ReadonlyArray<ServiceSource>,
   project: ProjectId | null,
   identity: RepositoryIdentity
 ) => {

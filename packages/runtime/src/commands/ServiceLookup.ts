@@ -47,7 +47,12 @@ export class ServiceLookup extends Context.Service<
         const within = yield* project(ref.project)
         const row = yield* services.find(principal.owner, within, ref.name)
         if (Option.isSome(row)) return row.value
-        const near = (yield* services.list(principal.owner, within)).slice(0, 20)
+        const near = yield* services.page({
+          owner: principal.owner,
+          project: within,
+          after: null,
+          limit: 20
+        })
         return yield* refuse("not_found", `name: there is no service '${ref.name}'.`, {
           evidence:
             near.length === 0 ? [] : [`services: ${near.map((other) => other.name).join(", ")}`]

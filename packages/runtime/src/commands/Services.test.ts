@@ -59,7 +59,41 @@ describe("create_service", () => {
         const other = ServiceName.make("other")
         const conflict = owner(services.create({ ...spec, name: other, idempotencyKey }))
         assert.strictEqual(yield* codeOf(Effect.flip(conflict)), "idempotency_conflict")
-        assert.strictEqual((yield* owner(services.list({}))).length, 1)
+        assert.strictEqual((yield* owner(services.list({ limit: 9 }))).total, 1)
+      })
+    )
+  )
+
+  it.live("is listed page by page, by name and then by project", () =>
+    against(() =>
+      Effect.gen(function* () {
+        const { accounts, as, secret, services } = yield* platform
+        const owner = as(secret)
+        const shop = ProjectName.make("shop")
+        yield* owner(accounts.ensureProject({ name: shop }))
+        for (const name of ["b", "a-b", "a", "c"].map((name) => ServiceName.make(name))) {
+          yield* owner(services.create({ ...spec, name }))
+        }
+        yield* owner(services.create({ ...spec, name: ServiceName.make("a"), project: shop }))
+        const seen: Array<string> = []
+        let after: { readonly name: string; readonly project: string } | undefined
+        for (let more = true; more; ) {
+          const page = yield* owner(
+            services.list({ limit: 2, ...(after === undefined ? {} : { after }) })
+          )
+          assert.strictEqual(page.total, 5)
+          seen.push(...page.services.map(({ name, project }) => `${name}/${project}`))
+          after = page.services.at(-1)
+          more = page.more
+        }
+        assert.strictEqual(seen.length, 5)
+        assert.sameMembers(seen, ["a/default", "a/shop", "a-b/default", "b/default", "c/default"])
+        assert.deepStrictEqual(
+          seen.filter((one) => one.startsWith("a/")),
+          ["a/default", "a/shop"]
+        )
+        const one = yield* owner(services.list({ limit: 9, project: shop }))
+        assert.deepStrictEqual([one.total, one.services.length, one.more], [1, 1, false])
       })
     )
   )
@@ -103,7 +137,11 @@ describe("create_service", () => {
             "repository_missing"
           ]
         )
-        assert.deepStrictEqual(yield* as(secret)(services.list({})), [])
+        assert.deepStrictEqual(yield* as(secret)(services.list({ limit: 9 })), {
+          services: [],
+          total: 0,
+          more: false
+        })
       })
     )
   )

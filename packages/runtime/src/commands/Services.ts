@@ -14,7 +14,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { orDieSql } from "../store/Rows.ts"
-import { ServiceStore, variableContext } from "../store/ServiceStore.ts"
+import { countIn, ServiceStore, variableContext } from "../store/ServiceStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { startRemoval } from "../workflows/RemoveService.ts"
@@ -171,7 +171,17 @@ const make = Effect.gen(function* () {
       const principal = yield* Principal
       const project: ProjectId | null =
         input.project === undefined ? principal.project : yield* lookup.project(input.project)
-      return yield* present.services(yield* services.list(principal.owner, project))
+      const rows = yield* services.page({
+        owner: principal.owner,
+        project,
+        after: input.after ?? null,
+        limit: input.limit + 1
+      })
+      return {
+        services: yield* present.services(rows.slice(0, input.limit)),
+        total: countIn(yield* services.counts(principal.owner), project),
+        more: rows.length > input.limit
+      }
     }),
     describe: Effect.fn("Services.describe")(function* (input) {
       yield* requireScope("services:read")

@@ -10,6 +10,7 @@ import instances from "./migrations/0006_instances.ts"
 import ownerScopes from "./migrations/0007_owner_scopes.ts"
 import foreignRepositories from "./migrations/0008_foreign_repositories.ts"
 import endpoints from "./migrations/0009_endpoints.ts"
+import serviceList from "./migrations/0010_service_list.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -23,7 +24,8 @@ export const run = Migrator.make({})({
     "0006_instances": instances,
     "0007_owner_scopes": ownerScopes,
     "0008_foreign_repositories": foreignRepositories,
-    "0009_endpoints": endpoints
+    "0009_endpoints": endpoints,
+    "0010_service_list": serviceList
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -37,9 +37,20 @@ export const ServiceRow = Schema.Struct({
 })
 export type ServiceRow = typeof ServiceRow.Type
 
+/** A service's name and what it deploys from. */
+const ServiceSource = Schema.Struct({
+  name: ServiceRow.fields.name,
+  projectId: ServiceRow.fields.projectId,
+  projectName: ServiceRow.fields.projectName,
+  repoHost: ServiceRow.fields.repoHost,
+  repoOwner: ServiceRow.fields.repoOwner,
+  repoName: ServiceRow.fields.repoName
+})
+export type ServiceSource = typeof ServiceSource.Type
+
 /** The repository that a service deploys from; it may not exist yet. */
 export const repositoryOf = (
-  row: Pick<ServiceRow, "repoHost" | "repoOwner" | "repoName">
+  row: Pick<ServiceSource, "repoHost" | "repoOwner" | "repoName">
 ): RepositoryIdentity => ({ host: row.repoHost, owner: row.repoOwner, name: row.repoName })
 
 export const VariableRow = Schema.Struct({
@@ -75,6 +86,25 @@ export interface NewService {
   readonly label: string
   readonly buildInstance: string
   readonly deployInstance: string
+}
+
+const ProjectCount = Schema.Struct({ projectId: ProjectId, count: Schema.Int })
+
+/** Null: all projects together. */
+export const countIn = (
+  counts: ReadonlyArray<typeof ProjectCount.Type>,
+  project: ProjectId | null
+): number =>
+  counts
+    .filter(({ projectId }) => project === null || projectId === project)
+    .reduce((sum, { count }) => sum + count, 0)
+
+/** `after`: the one that the page before ended with. */
+export interface ServicePage {
+  readonly owner: OwnerId
+  readonly project: ProjectId | null
+  readonly after: { readonly name: string; readonly project: string } | null
+  readonly limit: number
 }
 
 export class ServiceStore extends Context.Service<ServiceStore>()(
@@ -115,13 +145,29 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
             JOIN owners ON owners.id = services.owner_id
           WHERE services.trashed_at IS NULL ORDER BY owners.name, projects.name, services.name`),
 
-        list: (owner: OwnerId, project: ProjectId | null) =>
-          Rows.all(ServiceRow)(
-            project === null
-              ? sql`${select} AND services.owner_id = ${owner} ORDER BY services.name`
-              : sql`${select} AND services.owner_id = ${owner} AND services.project_id = ${project}
-                ORDER BY services.name`
+        /** Of one project or of all, by name and then by the project's; those that come after one. */
+        page: ({ owner, project, after, limit }: ServicePage) =>
+          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+            ${project === null ? sql`` : sql`AND services.project_id = ${project}`}
+            AND services.name >= ${after?.name ?? ""}
+            AND (services.name > ${after?.name ?? ""} OR projects.name > ${after?.project ?? ""})
+            ORDER BY services.name, projects.name LIMIT ${limit}`),
+
+        /** How many each project holds that has any. */
+        counts: (owner: OwnerId) =>
+          Rows.all(ProjectCount)(
+            sql`SELECT project_id, CAST(COUNT(*) AS INTEGER) AS count FROM services
+              WHERE owner_id = ${owner} AND trashed_at IS NULL GROUP BY project_id`
           ),
+
+        /** Those of one project or of all that deploy from some repository. */
+        sources: (owner: OwnerId, project: ProjectId | null) =>
+          Rows.all(ServiceSource)(sql`SELECT services.name, services.project_id,
+              projects.name AS project_name, services.repo_host, services.repo_owner, services.repo_name
+            FROM services JOIN projects ON projects.id = services.project_id
+            WHERE services.owner_id = ${owner} AND services.trashed_at IS NULL
+              ${project === null ? sql`` : sql`AND services.project_id = ${project}`}
+            ORDER BY services.name`),
 
         /** Those of the repository's owner that deploy from `branch` of it. */
         followers: (owner: OwnerId, repository: RepositoryIdentity, branch: BranchName) =>
