@@ -55,6 +55,30 @@ describe("npm run bench", () => {
     assert.deepStrictEqual(readdirSync(world), ["report.json"])
   })
 
+  it("measures a platform with many services", async () => {
+    const file = join(world, "report.json")
+    const few = ["--only", "density", "--n", "1", "--services", "2,2", "--json", file]
+    const { code, stderr } = await bench(...few)
+    assert.strictEqual(code, 0, stderr)
+    const { rows } = JSON.parse(readFileSync(file, "utf8"))
+    assert.deepStrictEqual(
+      rows.map(({ what, ours }: { what: string; ours: { n: number } }) => [what, ours.n]),
+      [
+        ["MCP reads, 2 running, 2 asleep", 1],
+        ["memory of control and edge, 2 running, 2 asleep", 1],
+        ["memory of a running service", 2],
+        ["memory of a frozen service (2 of 2)", 2],
+        ["ready after start, 2 running, 2 asleep", 1],
+        ["all 2 serve again after kill -9", 1]
+      ]
+    )
+    for (const { what, ours, floor } of rows) {
+      assert.isAbove(ours.p50, 0, what)
+      assert.isAbove(floor.p50, 0, what)
+    }
+    assert.deepStrictEqual(readdirSync(world), ["report.json"])
+  })
+
   it("says which benchmarks there are", async () => {
     const { code, stderr } = await bench("--only", "nothing")
     assert.strictEqual(code, 2)
@@ -62,6 +86,9 @@ describe("npm run bench", () => {
     const wrong = await bench("--n", "0")
     assert.strictEqual(wrong.code, 2)
     assert.match(wrong.stderr, /--n 0: it must be a whole number above 0\./u)
+    const nobody = await bench("--services", "0,5")
+    assert.strictEqual(nobody.code, 2)
+    assert.match(nobody.stderr, /--services 0,5: running and sleeping ones, as in 50,200\./u)
   })
 
   it("judges a row by its budget", () => {
@@ -80,5 +107,7 @@ describe("npm run bench", () => {
     assert.isFalse(judged({ p95: 94 }))
     assert.isFalse(judged({ p99: 98 }))
     assert.isFalse(judged({ ratio: 2 }))
+    assert.isTrue(judged({ ratioOfP95: 3.8 }))
+    assert.isFalse(judged({ ratioOfP95: 3.7 }))
   })
 })

@@ -4,9 +4,11 @@
  *
  *   --only static,mcp   some benchmarks        --n 10       so many times each
  *   --json [file]       numbers for programs   --strict     a missed budget is exit code 1
+ *   --services 50,200   so many running and sleeping services, where many are measured
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { density } from "./Density.ts"
 import { gitPush } from "./GitPush.ts"
 import { busy, load, machine } from "./Machine.ts"
 import { mcp } from "./Mcp.ts"
@@ -30,7 +32,8 @@ const benchmarks: ReadonlyArray<Benchmark> = [
   ready,
   memory,
   gitPush,
-  proxy
+  proxy,
+  density
 ]
 
 const main = async () => {
@@ -38,7 +41,7 @@ const main = async () => {
   const before = machine()
   const started = performance.now()
   const rows: Array<Row> = []
-  const world = await makeWorld(options.n)
+  const world = await makeWorld(options.n, options.population)
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => void world.close().finally(() => process.exit(130)))
   }
@@ -78,6 +81,7 @@ const readOptions = (args: ReadonlyArray<string>) => {
       only: { type: "string" },
       n: { type: "string" },
       json: { type: "string" },
+      services: { type: "string", default: "200,800" },
       strict: { type: "boolean", default: false }
     }
   })
@@ -90,7 +94,11 @@ const readOptions = (args: ReadonlyArray<string>) => {
   if (n !== undefined && !(Number.isInteger(n) && n > 0)) {
     throw new Error(`--n ${values.n}: it must be a whole number above 0.`)
   }
-  return { ids, n, json: values.json, strict: values.strict }
+  const [running = 0, sleeping = 0, ...more] = values.services.split(",").map(Number)
+  if (more.length > 0 || ![running, sleeping].every(Number.isInteger) || running < 1) {
+    throw new Error(`--services ${values.services}: running and sleeping ones, as in 50,200.`)
+  }
+  return { ids, n, population: { running, sleeping }, json: values.json, strict: values.strict }
 }
 
 const factsLine = (facts: ReturnType<typeof machine> & { loadAtEnd: number; seconds: number }) =>

@@ -28,6 +28,8 @@ export interface Budget {
   readonly p95?: number
   readonly p99?: number
   readonly ratio?: number
+  /** The same of what 95 in 100 keep. */
+  readonly ratioOfP95?: number
   /** Of what is better when there is more of it. */
   readonly ratioAtLeast?: number
   /** Shown, but missing it is no failure. */
@@ -74,6 +76,7 @@ export const row = (measured: Measured): Row => {
     within(ours.p95, budget.p95) &&
     within(ours.p99, budget.p99) &&
     within(ratio, budget.ratio) &&
+    within(floor === null ? null : ours.p95 / floor.p95, budget.ratioOfP95) &&
     (budget.ratioAtLeast === undefined || (ratio !== null && ratio >= budget.ratioAtLeast))
   const samples = { ours: measured.ours, floor: measured.floor }
   return { what, unit, ours, floor, floorIs, ratio, budget, ok, cpu, parts, samples }

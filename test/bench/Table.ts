@@ -46,6 +46,7 @@ const budgetText = (budget: Budget, unit: Row["unit"]): string =>
       budget[name] === undefined ? [] : [`${name} ≤ ${budget[name]} ${unit}`]
     ),
     ...(budget.ratio === undefined ? [] : [`≤ ${budget.ratio} × floor`]),
+    ...(budget.ratioOfP95 === undefined ? [] : [`p95 ≤ ${budget.ratioOfP95} × floor's`]),
     ...(budget.ratioAtLeast === undefined ? [] : [`≥ ${budget.ratioAtLeast} × floor`])
   ].join(", ")
 

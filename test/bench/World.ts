@@ -6,6 +6,7 @@ import { type Platform, startPlatform } from "../e2e/Platform.ts"
 import { type Floor, makeFloor } from "./Floor.ts"
 import { cpuOf } from "./Machine.ts"
 import { median, type Row } from "./Numbers.ts"
+import type { Population } from "./Population.ts"
 
 export interface World {
   readonly folder: string
@@ -14,6 +15,8 @@ export interface World {
   readonly platform: () => Promise<Platform>
   /** How often to measure; a benchmark names what it takes when nobody said. */
   readonly times: (usual: number) => number
+  /** The services of a platform that has many. */
+  readonly population: Population
   readonly close: () => Promise<void>
 }
 
@@ -22,7 +25,7 @@ export interface Benchmark {
   readonly run: (world: World) => Promise<ReadonlyArray<Row>>
 }
 
-export const makeWorld = async (n: number | undefined): Promise<World> => {
+export const makeWorld = async (n: number | undefined, population: Population): Promise<World> => {
   const folder = mkdtempSync(join(realpathSync(tmpdir()), "deploy-mcp-bench-"))
   chmodSync(folder, 0o711)
   const floor = await makeFloor(folder)
@@ -35,6 +38,7 @@ export const makeWorld = async (n: number | undefined): Promise<World> => {
       return platform
     },
     times: (usual) => n ?? usual,
+    population,
     close: async () => {
       await (await platform)?.dispose()
       await floor.close()
