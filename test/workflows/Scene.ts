@@ -52,7 +52,7 @@ export const againstOn =
       E,
       Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
     >,
-    options: Pick<TestingOptions, "between" | "publicGit"> = {}
+    options: Pick<TestingOptions, "between" | "publicGit" | "runner"> = {}
   ) =>
     Effect.gen(function* () {
       const home = yield* Effect.acquireRelease(

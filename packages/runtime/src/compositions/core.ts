@@ -2,9 +2,13 @@
 import type { Logs } from "@deploy-mcp/domain/Logs"
 import type { Vault } from "@deploy-mcp/domain/Vault"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import { Layer } from "effect"
+import { type Duration, Layer } from "effect"
 import * as ClusterWorkflowEngine from "effect/cluster/ClusterWorkflowEngine"
-import * as SingleRunner from "effect/cluster/SingleRunner"
+import * as RunnerHealth from "effect/cluster/RunnerHealth"
+import * as RunnerStorage from "effect/cluster/RunnerStorage"
+import * as Runners from "effect/cluster/Runners"
+import * as Sharding from "effect/cluster/Sharding"
+import * as ShardingConfig from "effect/cluster/ShardingConfig"
 import type { SqlClient } from "effect/sql/SqlClient"
 import * as Accounts from "../commands/Accounts.ts"
 import * as Deployments from "../commands/Deployments.ts"
@@ -25,6 +29,7 @@ import { AccountStore } from "../store/AccountStore.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import * as EngineDatabase from "../store/EngineDatabase.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import * as Journal from "../store/Journal.ts"
 import * as Migrations from "../store/Migrations.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
@@ -36,17 +41,28 @@ import * as DeploySteps from "../workflows/DeploySteps.ts"
 import * as RemoveService from "../workflows/RemoveService.ts"
 import * as RetireRelease from "../workflows/RetireRelease.ts"
 
-/** Where workflows run when this process is alone with the database, which its locks see to. */
-export const aloneRunner = SingleRunner.layer({
-  // Nobody else is there, so locks on shards would only cost a commit a message.
-  runnerStorage: "memory",
-  shardingConfig: {
-    entityMessagePollInterval: "1 second",
-    entityTerminationTimeout: "2 seconds"
-  }
-})
+/**
+ * Where workflows run when this process is alone with the database, which its locks see to. `reread` is
+ * how late a timer of a workflow may be: nothing else waits for the journal to be read again.
+ */
+export const aloneRunner = (reread: Duration.Input = "1 second") =>
+  Sharding.layer.pipe(
+    Layer.provideMerge(Runners.layerNoop),
+    Layer.provideMerge(Journal.layer(reread)),
+    // Nobody else is there, so locks on shards would only cost a commit a message.
+    Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+    Layer.provide(
+      ShardingConfig.layer({
+        entityMessagePollInterval: reread,
+        entityTerminationTimeout: "2 seconds"
+      })
+    )
+  )
 
-const engineOn = (runner: typeof aloneRunner) =>
+export type Runner = ReturnType<typeof aloneRunner>
+
+/** Durable workflows in the database that is there. */
+export const engineOn = (runner: Runner = aloneRunner()) =>
   ClusterWorkflowEngine.layer.pipe(
     Layer.provideMerge(runner),
     Layer.provide(Layer.merge(NodeCrypto.layerDigest, EngineDatabase.layer))
@@ -80,7 +96,7 @@ export const core = <Extra, E, R>(
     R
   >,
   steps: typeof DeploySteps.layer = DeploySteps.layer,
-  runner: typeof aloneRunner = aloneRunner
+  runner: Runner = aloneRunner()
 ) =>
   commands.pipe(
     Layer.provideMerge(Coordinator.layer),

@@ -16,7 +16,7 @@ import { Platform } from "../Platform.ts"
 import * as Postgres from "../store/Postgres.ts"
 import * as Sqlite from "../store/Sqlite.ts"
 import { DeploySteps, layer as realSteps } from "../workflows/DeploySteps.ts"
-import { aloneRunner, core } from "./core.ts"
+import { aloneRunner, core, type Runner } from "./core.ts"
 
 export interface TestingOptions {
   /** May put itself around each step. */
@@ -31,7 +31,7 @@ export interface TestingOptions {
   readonly publicGit?: Layer.Layer<Git>
   /** Instances in place of the one that each service has. */
   readonly instances?: Layer.Layer<Instances.Builds | Instances.Deploys, never, Build | Deploy>
-  readonly runner?: typeof aloneRunner
+  readonly runner?: Runner
 }
 
 export const doublesIn = (home: string) =>
@@ -52,7 +52,7 @@ export const testing = (
     doubles = doublesIn(home),
     publicGit,
     instances,
-    runner = aloneRunner
+    runner = aloneRunner()
   }: TestingOptions = {}
 ) => {
   const platform = Layer.succeed(Platform, {
