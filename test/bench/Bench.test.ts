@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { hasPostgres } from "@deploy-mcp/providers/database/postgres/PostgresServer"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { root } from "../e2e/Platform.ts"
 import { row, summary } from "./Numbers.ts"
@@ -72,6 +73,19 @@ describe("npm run bench", () => {
         ["all 2 serve again after kill -9", 1]
       ]
     )
+    for (const { what, ours, floor } of rows) {
+      assert.isAbove(ours.p50, 0, what)
+      assert.isAbove(floor.p50, 0, what)
+    }
+    assert.deepStrictEqual(readdirSync(world), ["report.json"])
+  })
+
+  it("measures the workflow engine, beside DBOS where there is a Postgres", async () => {
+    const file = join(world, "report.json")
+    const { code, stderr } = await bench("--only", "engine", "--n", "1", "--json", file)
+    assert.strictEqual(code, 0, stderr)
+    const { rows } = JSON.parse(readFileSync(file, "utf8"))
+    assert.lengthOf(rows, hasPostgres ? 3 : 1)
     for (const { what, ours, floor } of rows) {
       assert.isAbove(ours.p50, 0, what)
       assert.isAbove(floor.p50, 0, what)

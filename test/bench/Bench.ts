@@ -9,6 +9,7 @@
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { density } from "./Density.ts"
+import { engine } from "./Engine.ts"
 import { gitPush } from "./GitPush.ts"
 import { busy, load, machine } from "./Machine.ts"
 import { mcp } from "./Mcp.ts"
@@ -31,6 +32,7 @@ const benchmarks: ReadonlyArray<Benchmark> = [
   ...mcp,
   ready,
   memory,
+  engine,
   gitPush,
   proxy,
   density
