@@ -1,6 +1,6 @@
 /** One short run of `npm run bench`, so that it can't rot. Its numbers are not judged here. */
 import { spawn } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { hasPostgres } from "@deploy-mcp/providers/database/postgres/PostgresServer"
@@ -11,6 +11,8 @@ import { row, summary } from "./Numbers.ts"
 let world: string
 beforeEach(() => {
   world = mkdtempSync(join(tmpdir(), "deploy-mcp-bench-test-"))
+  // Postgres runs as another user, below it.
+  chmodSync(world, 0o711)
 })
 afterEach(() => rmSync(world, { recursive: true, force: true }))
 
