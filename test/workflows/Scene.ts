@@ -25,16 +25,13 @@ import { NodeWorld } from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
 import { type TestingOptions, testing } from "@deploy-mcp/runtime/compositions/testing"
 import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
-import type { Platform } from "@deploy-mcp/runtime/Platform"
 import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { RepositoryStore } from "@deploy-mcp/runtime/store/RepositoryStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import type { FreshDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
-import type { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
 import { DeployService } from "@deploy-mcp/runtime/workflows/DeployService"
-import { Effect, Option, Schedule, Stream } from "effect"
-import type { SqlClient } from "effect/sql/SqlClient"
+import { Effect, type Layer, Option, Schedule, Stream } from "effect"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 
 export type Between = TestingOptions["between"]
@@ -47,11 +44,7 @@ const repo = RepositoryName.make("web")
 export const againstOn =
   (fresh: FreshDatabase) =>
   <A, E>(
-    test: Effect.Effect<
-      A,
-      E,
-      Effect.Services<typeof scene> | Coordinator | DeploymentStore | Platform | SqlClient
-    >,
+    test: Effect.Effect<A, E, Layer.Success<ReturnType<typeof testing>>>,
     options: Pick<TestingOptions, "between" | "publicGit" | "runner"> = {}
   ) =>
     Effect.gen(function* () {

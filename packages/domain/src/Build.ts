@@ -3,6 +3,7 @@ import { Context, type Effect, type Redacted, Schema } from "effect"
 import { Fault } from "./Fault.ts"
 import type { Artifact, ArtifactKey, BuildPlan } from "./model/Artifact.ts"
 import type { OwnerId } from "./model/Ids.ts"
+import type { Kept } from "./model/Kept.ts"
 import type { LogLine } from "./model/LogLine.ts"
 import type { ServiceSettings } from "./model/Service.ts"
 
@@ -39,6 +40,8 @@ export class Build extends Context.Service<
     readonly artifact: (request: BuildRequest) => Effect.Effect<Artifact, BuildError>
     /** Succeeds also when there is nothing to remove. */
     readonly remove: (key: ArtifactKey) => Effect.Effect<void, BuildError>
+    /** Every artifact that this platform's builds have left here, whole or not. */
+    readonly kept: Effect.Effect<ReadonlyArray<Kept<ArtifactKey>>, BuildError>
     /** How builds are fenced here, in one sentence for people, e.g. `bubblewrap 0.8.0`. */
     readonly isolation: Effect.Effect<string>
   }

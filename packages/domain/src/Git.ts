@@ -1,6 +1,8 @@
 /** Repositories, checkouts, pushes. */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
+import type { RepositoryId } from "./model/Ids.ts"
+import type { Kept } from "./model/Kept.ts"
 import type { BranchName, CommitSha, FilePath } from "./model/Names.ts"
 import type { Repository } from "./model/Service.ts"
 
@@ -48,6 +50,11 @@ export interface CommitFile {
   readonly executable?: boolean
 }
 
+export interface KeptRepository extends Kept<RepositoryId> {
+  /** It has commits that may be nowhere else. False: what is kept is empty, or a copy. */
+  readonly onlyHere: boolean
+}
+
 export class Git extends Context.Service<
   Git,
   {
@@ -55,6 +62,8 @@ export class Git extends Context.Service<
     readonly ensureRepository: (repository: Repository) => Effect.Effect<void, GitError>
     /** Forgets all that is kept here. Succeeds also when there is nothing to remove. */
     readonly removeRepository: (repository: Repository) => Effect.Effect<void, GitError>
+    /** Every repository of which something is kept here, if only what was fetched of it. */
+    readonly kept: Effect.Effect<ReadonlyArray<KeptRepository>, GitError>
     /** The newest commit of a branch now; null when the branch or the repository does not exist. */
     readonly head: (
       repository: Repository,

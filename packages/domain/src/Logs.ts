@@ -1,6 +1,7 @@
 /** What builds and deployments printed, kept within bounds and searched. */
 import { Context, type Effect, Schema, type Stream } from "effect"
 import { Fault } from "./Fault.ts"
+import type { Kept } from "./model/Kept.ts"
 import { finder, type LogLine, type LogSearch, maxLineLength } from "./model/LogLine.ts"
 
 export class LogsError extends Schema.TaggedError<LogsError>()("LogsError", { reason: Fault }) {
@@ -56,6 +57,8 @@ export class Logs extends Context.Service<
     readonly follow: (reading: LogReading) => Stream.Stream<LogLine, LogsError>
     /** Removes a log with all its lines. Succeeds also when there is nothing to remove. */
     readonly remove: (log: LogName) => Effect.Effect<void, LogsError>
+    /** Every log that is there, since its last line. */
+    readonly kept: Effect.Effect<ReadonlyArray<Kept<LogName>>, LogsError>
   }
 >()("@deploy-mcp/domain/Logs") {}
 

@@ -63,6 +63,11 @@ export const settings = Config.all({
   minFreeDisk: Config.Int("DEPLOY_MCP_MIN_FREE_DISK").pipe(Config.withDefault(512)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
+  /**
+   * Minutes between two comparisons of the home, the nodes and the rows with each other; what differs
+   * is said in the log and mended. There is one at each start. 0: there are no others.
+   */
+  reconcileEvery: Config.Int("DEPLOY_MCP_RECONCILE_MINUTES").pipe(Config.withDefault(10)),
   /** Seconds of silence after which a control process is taken for dead by those that stand by. */
   takeover: Config.Int("DEPLOY_MCP_TAKEOVER").pipe(Config.withDefault(15)),
   /** Program of the edge process. */

@@ -6,7 +6,11 @@ import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
 import type { EdgeHello, ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Context, Effect, Layer } from "effect"
 import { Deploys, Ingresses } from "./Instances.ts"
-import { makeNodePublisher, type NodePublisher } from "./publisher/NodePublisher.ts"
+import {
+  makeNodePublisher,
+  type NodeDifference,
+  type NodePublisher
+} from "./publisher/NodePublisher.ts"
 import { makeObserved } from "./publisher/Observed.ts"
 import { makeRoutePublisher } from "./publisher/RoutePublisher.ts"
 import { ReleaseStore } from "./store/ReleaseStore.ts"
@@ -29,6 +33,10 @@ export class Publisher extends Context.Service<
     readonly release: (release: ReleaseId) => Effect.Effect<ReleaseObserved | undefined>
     /** The node of a deploy instance; null while it is away. */
     readonly node: (instance: string) => Effect.Effect<EdgeHello | null>
+    /** What nodes do that rows do not want, or the other way round; of those that are there. */
+    readonly differences: Effect.Effect<ReadonlyArray<NodeDifference>>
+    /** Tells every node that is there everything again. */
+    readonly catchUp: Effect.Effect<void>
     readonly awaitNode: (instance: string) => Effect.Effect<EdgeHello>
   }
 >()("@deploy-mcp/runtime/Publisher") {}
@@ -89,6 +97,12 @@ const make = Effect.gen(function* () {
     }),
     release: (release) => Effect.sync(() => seen(release)),
     node: (instance) => Effect.map(nodeOf(instance), (node) => node.hello()),
+    differences: Effect.suspend(() =>
+      Effect.forEach([...nodes.values()], (node) => node.differences)
+    ).pipe(Effect.map((all) => all.flat())),
+    catchUp: Effect.suspend(() =>
+      Effect.forEach([...nodes.values()], (node) => node.catchUp, { discard: true })
+    ),
     awaitNode: (instance) =>
       Effect.flatMap(nodeOf(instance), (node) => observed.until(() => node.hello() ?? undefined))
   })

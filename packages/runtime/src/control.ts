@@ -13,6 +13,7 @@ import { migrate } from "./Migrate.ts"
 
 const version = "0.1.0"
 const second = 1000
+const minute = 60 * second
 const day = 86_400 * second
 const mebibyte = 1024 ** 2
 
@@ -27,6 +28,7 @@ const main = Effect.gen(function* () {
     trashRetention,
     minFreeDisk,
     takeover,
+    reconcileEvery,
     egress,
     egressAllow,
     ...facts
@@ -58,6 +60,7 @@ const main = Effect.gen(function* () {
         databaseUrl,
         settingsFile,
         takeover: takeover * second,
+        reconcileEvery: reconcileEvery * minute,
         edge: program,
         egress: { egress, egressAllow },
         version

@@ -126,6 +126,23 @@ export const suite = <W>(
       })
     })
 
+    it.effect("lists an artifact for as long as it is kept", () => {
+      const key = keyOf(7)
+      const lists = Build.use(({ kept }) => kept).pipe(
+        Effect.map((all) => all.filter(({ id }) => id === key))
+      )
+      return Effect.gen(function* () {
+        assert.deepEqual(yield* instance(lists), [])
+        yield* instance(run(key, site))
+        const [listed, ...others] = yield* instance(lists)
+        assert.strictEqual(listed?.id, key)
+        assert.isAbove(listed?.at ?? 0, 0)
+        assert.deepEqual(others, [])
+        yield* instance(remove(key))
+        assert.deepEqual(yield* instance(lists), [])
+      })
+    })
+
     it.effect("rejects a source that does not build, tells no variable, and leaves nothing", () => {
       const key = keyOf(4)
       return Effect.gen(function* () {

@@ -66,6 +66,24 @@ export const suite = <W>(
       return Laws.converges({ instance, change: ensure(id), look }, [null, []])
     })
 
+    it.effect("lists a repository for as long as something of it is kept", () => {
+      const id = idOf(13)
+      const lists = Git.use(({ kept }) => kept).pipe(
+        Effect.map((all) => all.filter((one) => one.id === id.id).map((one) => one.onlyHere))
+      )
+      // Whose repository it is its commits are only there.
+      const isOurs = make === undefined
+      return Effect.gen(function* () {
+        yield* instance(ensure(id))
+        assert.deepEqual(yield* instance(lists), isOurs ? [false] : [])
+        const commit = yield* instance(push(id, main, one))
+        yield* instance(checkout(id, commit, yield* folder))
+        assert.deepEqual(yield* instance(lists), [isOurs])
+        yield* instance(remove(id))
+        assert.deepEqual(yield* instance(lists), [])
+      })
+    })
+
     it.effect("keeps what was pushed when it is asked to make the repository again", () => {
       const id = idOf(2)
       return Effect.gen(function* () {

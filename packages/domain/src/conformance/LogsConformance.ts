@@ -208,6 +208,20 @@ export const suite = <W>(
       })
     })
 
+    it.effect("lists a log for as long as it is kept", () => {
+      const log = logOf("listed")
+      const lists = Logs.use(({ kept }) => kept).pipe(
+        Effect.map((all) => all.filter(({ id }) => id === log).length)
+      )
+      return Effect.gen(function* () {
+        assert.strictEqual(yield* instance(lists), 0)
+        yield* instance(append(log, out("a line")))
+        assert.strictEqual(yield* instance(lists), 1)
+        yield* instance(remove(log))
+        assert.strictEqual(yield* instance(lists), 0)
+      })
+    })
+
     it.effect("knows nothing of a log that never was, and removes it", () => {
       const log = logOf("never")
       return instance(

@@ -2,10 +2,11 @@
  * Artifacts on disk: files under `<key>/`, and `<key>.json`, which is written last. A directory gets
  * there by one rename, so it is whole even where the manifest is missing.
  */
-import { readFile, rename, stat, unlink, writeFile } from "node:fs/promises"
+import { readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
-import { Artifact, type ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
+import { Artifact, ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
+import type { Kept } from "@deploy-mcp/domain/model/Kept"
 import { Effect, Option, Schema } from "effect"
 import { attempt, errorCode } from "./BuildFault.ts"
 import { move, remove } from "./Directories.ts"
@@ -71,6 +72,21 @@ export const removeArtifact = (
     })
     yield* remove(gone)
   }).pipe(Effect.uninterruptible)
+
+/** Those without a manifest too: a crash may have come between the two. */
+export const keptArtifacts = (
+  artifacts: string
+): Effect.Effect<ReadonlyArray<Kept<ArtifactKey>>, BuildError> =>
+  attempt("list the artifacts", async () => {
+    const kept = new Map<ArtifactKey, number>()
+    for (const name of await readdir(artifacts)) {
+      const key = Schema.decodeOption(ArtifactKey)(name.replace(/\.json$/u, ""))
+      const found = await stat(join(artifacts, name)).catch(absent)
+      if (Option.isNone(key) || found === null) continue
+      kept.set(key.value, Math.max(found.mtimeMs, kept.get(key.value) ?? 0))
+    }
+    return [...kept].map(([id, at]) => ({ id, at }))
+  })
 
 const manifestOf = (artifacts: string, key: ArtifactKey) => join(artifacts, `${key}.json`)
 

@@ -2,6 +2,7 @@ import { resolve } from "node:path"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { settings } from "../Config.ts"
+import { reconciled } from "./LastReconciled.ts"
 import * as Machine from "./Machine.ts"
 import { finish, paint } from "./Output.ts"
 
@@ -21,6 +22,7 @@ export const doctor = Command.make(
       yield* Machine.home(folder),
       yield* Machine.disk(folder, minFreeDisk),
       ...running.findings,
+      yield* reconciled(folder),
       ...(yield* Machine.instances(folder, settingsFile)),
       yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),
       yield* Machine.port("apps port", appsPort, running.edge, "DEPLOY_MCP_APPS_PORT")

@@ -17,14 +17,19 @@ export const Finding = Schema.Struct({
 })
 export type Finding = typeof Finding.Type
 
-const ok = (what: string, detail: string): Finding => ({ what, status: "ok", detail, next: "" })
-const warn = (what: string, detail: string, next: string): Finding => ({
+export const ok = (what: string, detail: string): Finding => ({
+  what,
+  status: "ok",
+  detail,
+  next: ""
+})
+export const warn = (what: string, detail: string, next: string): Finding => ({
   what,
   status: "warn",
   detail,
   next
 })
-const fail = (what: string, detail: string, next: string): Finding => ({
+export const fail = (what: string, detail: string, next: string): Finding => ({
   what,
   status: "fail",
   detail,

@@ -13,6 +13,7 @@ import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
 import * as Measurements from "../http/Measurements.ts"
 import { Platform } from "../Platform.ts"
+import * as Reconciler from "../reconcile/Reconciler.ts"
 import { FrontDoor } from "../standby/FrontDoor.ts"
 import { Succession } from "../standby/Succession.ts"
 import * as Database from "../store/Database.ts"
@@ -26,6 +27,8 @@ export interface EmbeddedOptions {
   readonly databaseUrl: Redacted.Redacted | null
   /** Milliseconds of silence after which a process that stands by takes over. */
   readonly takeover: number
+  /** Milliseconds between two comparisons of the world with rows; 0: there is one, at the start. */
+  readonly reconcileEvery: number
   /** Where instances are named; null: a file in the home if there is one. */
   readonly settingsFile: string | null
   /** Entry of the edge's program. */
@@ -36,6 +39,7 @@ export interface EmbeddedOptions {
 
 export const embedded = (options: EmbeddedOptions) => {
   const { platform, databaseUrl, settingsFile, takeover, edge, egress, version } = options
+  const reconciling = { every: options.reconcileEvery, ...Reconciler.patience }
   const { home, port, allowedHosts } = platform
   // The locks are under all else: nothing that another process holds may be touched.
   const world = Layer.mergeAll(
@@ -74,7 +78,7 @@ export const embedded = (options: EmbeddedOptions) => {
   )
   return HttpRouter.serve(doors, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server),
-    Layer.provideMerge(FirstOwner.layer),
+    Layer.provideMerge(Layer.merge(FirstOwner.layer, Reconciler.layer(reconciling))),
     Layer.provideMerge(core(world))
   )
 }

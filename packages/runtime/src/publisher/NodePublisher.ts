@@ -21,6 +21,8 @@ import { stageSpec, type WantedStage, wantedStages } from "./WantedStage.ts"
 export interface NodePublisher {
   /** True once the node has accepted the stage as rows have it now. */
   readonly publish: (stage: StageId) => Effect.Effect<boolean>
+  /** What it does that rows do not want, or the other way round; none while it is away. */
+  readonly differences: Effect.Effect<ReadonlyArray<NodeDifference>>
   /** Tells the node everything, if it is there. */
   readonly catchUp: Effect.Effect<void>
   /** Null while it is away. */
@@ -28,6 +30,11 @@ export interface NodePublisher {
   readonly release: (release: ReleaseId) => ReleaseObserved | undefined
   /** The newest generation that visitors are led by; undefined: unknown. */
   readonly generation: (stage: StageId) => number | undefined
+}
+
+export interface NodeDifference {
+  readonly stage: StageId
+  readonly sentence: string
 }
 
 export interface NodeOptions {
@@ -38,6 +45,8 @@ export interface NodeOptions {
   readonly routes: RoutePublisher | null
   readonly observed: Observed
 }
+
+const isProgram = ({ artifact }: ReleaseRow) => artifact.runtime.kind !== "static"
 
 /** Between two tries to tell a node everything while its ingress is away. */
 const retry = Schedule.spaced("500 millis")
@@ -147,12 +156,59 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     Effect.forkScoped
   )
 
+  const differences = Effect.suspend(() => {
+    if (node === null) return Effect.succeed([])
+    return Effect.gen(function* () {
+      const stages = (yield* store.stages).filter((row) => row.deployInstance === name)
+      const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
+      return [
+        ...wanted.flatMap((one) =>
+          lacking(one).map((sentence) => ({ stage: one.row.id, sentence }))
+        ),
+        ...strangers(new Set(stages.map(({ id }) => id)))
+      ]
+    }).pipe(sending.withPermit)
+  })
+
+  const generation = (stage: StageId) =>
+    routes === null ? seenRoutes.get(stage)?.generation : routes.generation(stage)
+
+  /** A stage without releases is nothing that a node would tell of. */
+  const lacking = ({ row, releases }: WantedStage): ReadonlyArray<string> => {
+    if (releases.length === 0) return []
+    const behind = (generation(row.id) ?? -1) < row.generation
+    const missing = releases.filter((release) => {
+      const state = seenReleases.get(release.id)?.state
+      return isProgram(release) && (state === undefined || state === "stopped")
+    })
+    return [
+      ...(behind
+        ? [
+            `Node ${name} leads visitors of ${row.name} as generation ${generation(row.id) ?? "none"} said; rows are at ${row.generation}.`
+          ]
+        : []),
+      ...missing.map(({ number }) => `Node ${name} does not run release ${number} of ${row.name}.`)
+    ]
+  }
+
+  const strangers = (known: ReadonlySet<StageId>): ReadonlyArray<NodeDifference> => {
+    const led = [...seenRoutes.values()].filter(({ release }) => release !== null)
+    const run = [...seenReleases.values()].filter(({ state }) => state !== "stopped")
+    const stages = new Set(
+      [...led, ...run].map(({ stage }) => stage).filter((id) => !known.has(id))
+    )
+    return [...stages].map((stage) => ({
+      stage,
+      sentence: `Node ${name} runs or serves stage ${stage}, which no row wants.`
+    }))
+  }
+
   return {
     publish,
+    differences,
     catchUp,
     hello: () => node,
     release: (release) => seenReleases.get(release),
-    generation: (stage) =>
-      routes === null ? seenRoutes.get(stage)?.generation : routes.generation(stage)
+    generation
   } satisfies NodePublisher
 })

@@ -28,7 +28,7 @@ export const startRemoval = (stage: StageId, generation: number) =>
     })
   )
 
-const removalOf = (stage: StageId, generation: number) => `remove-${stage}-${generation}`
+export const removalOf = (stage: StageId, generation: number) => `remove-${stage}-${generation}`
 
 export const layer = RemoveService.toLayer(({ stage, generation }) =>
   Effect.gen(function* () {

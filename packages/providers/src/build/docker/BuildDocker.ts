@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer, Option } from "effect"
-import { findArtifact, removeArtifact } from "../ArtifactStore.ts"
+import { findArtifact, keptArtifacts, removeArtifact } from "../ArtifactStore.ts"
 import { rejected } from "../BuildFault.ts"
 import * as BuildLog from "../BuildLog.ts"
 import { makeDirectory } from "../Directories.ts"
@@ -16,7 +16,7 @@ import { makeWork, sweepWork } from "../Workplaces.ts"
 import { findBuildx } from "./Buildx.ts"
 import * as DockerApi from "./DockerApi.ts"
 import type { Site } from "./DockerBuild.ts"
-import { containerImage, siteFolder } from "./DockerOutput.ts"
+import { containerImage, homeOf, siteFolder } from "./DockerOutput.ts"
 import { planDocker, planTools } from "./DockerPlan.ts"
 import * as ImageStore from "./ImageStore.ts"
 import { makeNamer } from "./StepSettings.ts"
@@ -127,6 +127,11 @@ const layer = (settings: BuildDockerSettings): Layer.Layer<Build, never, Provide
               Effect.scoped
             )
           ),
+        kept: Effect.zipWith(
+          keptArtifacts(host.artifacts),
+          ImageStore.keptImages(api, homeOf(nameOf)),
+          (folders, kept) => [...folders, ...kept]
+        ),
         isolation: api.version.pipe(
           Effect.map((version) => `Docker ${version}, each step in a container of its own`),
           Effect.catch(() =>

@@ -15,7 +15,13 @@ const Image = Schema.Struct({
 })
 export type Image = typeof Image.Type
 
-const Listed = Schema.Struct({ Id: Schema.String, Labels })
+const Listed = Schema.Struct({
+  Id: Schema.String,
+  /** Seconds since 1970. */
+  Created: Schema.Int,
+  RepoTags: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String))),
+  Labels
+})
 const Version = Schema.Struct({ Version: Schema.String })
 
 export interface DockerApi {
@@ -25,6 +31,8 @@ export interface DockerApi {
   readonly image: (name: string) => Effect.Effect<Image | null, BuildError>
   /** Images with this label that have no name. */
   readonly unnamed: (label: string) => Effect.Effect<ReadonlyArray<typeof Listed.Type>, BuildError>
+  /** Images with this label, named or not. */
+  readonly labelled: (label: string) => Effect.Effect<ReadonlyArray<typeof Listed.Type>, BuildError>
   readonly tag: (id: string, repository: string, tag: string) => Effect.Effect<void, BuildError>
   /** Takes the name away, and the image with it unless a running container uses it. */
   readonly removeNamed: (name: string) => Effect.Effect<void, BuildError>
@@ -44,6 +52,10 @@ export const make = (socket: string): DockerApi => {
   const image = (name: string) => `/images/${encodeURIComponent(name)}`
   // 404: there is none; 409: a container uses it.
   const erase = (path: string) => call("DELETE", path, [200, 404, 409]).pipe(Effect.asVoid)
+  const list = (filters: Readonly<Record<string, ReadonlyArray<string>>>) =>
+    call("GET", `/images/json?filters=${encodeURIComponent(JSON.stringify(filters))}`, [200]).pipe(
+      Effect.flatMap(decoded(Schema.Array(Listed)))
+    )
   return {
     version: call("GET", "/version", [200]).pipe(
       Effect.flatMap(decoded(Version)),
@@ -55,12 +67,8 @@ export const make = (socket: string): DockerApi => {
           reply.status === 404 ? Effect.succeed(null) : decoded(Image)(reply)
         )
       ),
-    unnamed: (label) => {
-      const filters = JSON.stringify({ dangling: ["true"], label: [label] })
-      return call("GET", `/images/json?filters=${encodeURIComponent(filters)}`, [200]).pipe(
-        Effect.flatMap(decoded(Schema.Array(Listed)))
-      )
-    },
+    unnamed: (label) => list({ dangling: ["true"], label: [label] }),
+    labelled: (label) => list({ label: [label] }),
     tag: (id, repository, tag) => {
       const name = new URLSearchParams({ repo: repository, tag })
       return call("POST", `${image(id)}/tag?${name}`, [201]).pipe(Effect.asVoid)

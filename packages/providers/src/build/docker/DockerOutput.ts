@@ -23,11 +23,14 @@ export const containerImage = (site: Site, api: DockerApi) =>
       ...(workers === undefined ? {} : { workers })
     }
     const idFile = join(work.directory, "image")
-    const labels = ImageStore.labelsOf(request.key, runtime, work)
+    const labels = ImageStore.labelsOf(request.key, runtime, work, homeOf(site.nameOf))
     yield* buildWith(site, [`--iidfile=${idFile}`, ...labels.map((label) => `--label=${label}`)])
     const id = yield* attempt("read the image's id", () => readFile(idFile, "utf8"))
     return yield* ImageStore.keepImage(api, request.key, id.trim(), outputLimit)
   }).pipe(Effect.ensuring(Effect.ignore(ImageStore.dropUnnamed(api, site.work))))
+
+/** Tells the images of this home from those of others at the same engine. */
+export const homeOf = (nameOf: Site["nameOf"]): string => nameOf("home")
 
 /** Nothing is run for files that are served as they are. */
 export const siteFolder = (site: Site, artifacts: string) =>

@@ -3,7 +3,8 @@
  * what has no name was cut short. What else there is to know is in its labels.
  */
 import type { BuildError } from "@deploy-mcp/domain/Build"
-import { type Artifact, type ArtifactKey, ImageRuntime } from "@deploy-mcp/domain/model/Artifact"
+import { type Artifact, ArtifactKey, ImageRuntime } from "@deploy-mcp/domain/model/Artifact"
+import type { Kept } from "@deploy-mcp/domain/model/Kept"
 import { Effect, Option, Schema, Struct } from "effect"
 import { rejected, unavailable } from "../BuildFault.ts"
 import { type Work, worksOn } from "../Workplaces.ts"
@@ -14,6 +15,8 @@ const nameOf = (key: ArtifactKey) => `${repository}:${key}`
 
 const keyLabel = "deploy-mcp.artifact"
 const runtimeLabel = "deploy-mcp.runtime"
+/** An engine may serve several platforms: what another one made is none of ours. */
+const homeLabel = "deploy-mcp.home"
 const workLabel = "deploy-mcp.work"
 
 /** How it is started, as far as the image does not say it. */
@@ -23,8 +26,14 @@ const Runtime = Schema.fromJsonString(
 type Runtime = typeof Runtime.Type
 
 /** `name=value`, for the image that `work` is about to make. They win over the Dockerfile's own. */
-export const labelsOf = (key: ArtifactKey, runtime: Runtime, work: Work): ReadonlyArray<string> => [
+export const labelsOf = (
+  key: ArtifactKey,
+  runtime: Runtime,
+  work: Work,
+  home: string
+): ReadonlyArray<string> => [
   `${keyLabel}=${key}`,
+  `${homeLabel}=${home}`,
   `${runtimeLabel}=${Schema.encodeSync(Runtime)(runtime)}`,
   `${workLabel}=${work.name}`
 ]
@@ -72,6 +81,21 @@ export const keepImage = (
     const artifact = artifactOf(key, image)
     return artifact ?? (yield* unavailable("Docker has lost the labels of the image."))
   })
+
+/** Those that builds of this home have named. */
+export const keptImages = (
+  api: DockerApi,
+  home: string
+): Effect.Effect<ReadonlyArray<Kept<ArtifactKey>>, BuildError> =>
+  api.labelled(`${homeLabel}=${home}`).pipe(
+    Effect.map((images) =>
+      images.flatMap(({ Created, Labels, RepoTags }) => {
+        const key = Option.getOrNull(Schema.decodeOption(ArtifactKey)(Labels?.[keyLabel] ?? ""))
+        const isNamed = key !== null && RepoTags?.includes(nameOf(key))
+        return isNamed ? [{ id: key, at: Created * 1000 }] : []
+      })
+    )
+  )
 
 /** Succeeds also when there is none. */
 export const removeImage = (api: DockerApi, key: ArtifactKey): Effect.Effect<void, BuildError> =>

@@ -1,11 +1,20 @@
 /** Builds nothing, for tests: the artifact is the source. A file `build-fails` makes it fail. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { Build, BuildError } from "@deploy-mcp/domain/Build"
 import { Failure } from "@deploy-mcp/domain/Failure"
 import { Rejected } from "@deploy-mcp/domain/Fault"
-import { Artifact, type ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
-import { Context, Effect, Layer, Schema, Semaphore } from "effect"
+import { Artifact, ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
+import { Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 
 /** What tests look at. */
 export class BuildWorld extends Context.Service<
@@ -14,6 +23,9 @@ export class BuildWorld extends Context.Service<
 >()("@deploy-mcp/providers/BuildWorld") {}
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Artifact))
+
+/** Of a folder's name; null for its manifest. */
+const keyOf = (name: string) => Option.getOrNull(Schema.decodeOption(ArtifactKey)(name))
 
 /** Artifacts are kept in `directory`, so that they outlive the process as real ones do. */
 export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
@@ -63,6 +75,13 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
             rmSync(manifest(key), { force: true })
             rmSync(join(directory, key), { recursive: true, force: true })
           }),
+        kept: Effect.sync(() => {
+          const names = existsSync(directory) ? readdirSync(directory) : []
+          return names.flatMap((name) => {
+            const key = keyOf(name)
+            return key === null ? [] : [{ id: key, at: statSync(join(directory, name)).mtimeMs }]
+          })
+        }),
         isolation: Effect.succeed("nothing is run")
       })
       return Context.make(Build, build).pipe(Context.add(BuildWorld, BuildWorld.of({ builds })))

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Clock, Config, Duration, Effect, Layer, Option } from "effect"
-import { commitArtifact, findArtifact, removeArtifact } from "../ArtifactStore.ts"
+import { commitArtifact, findArtifact, keptArtifacts, removeArtifact } from "../ArtifactStore.ts"
 import { attempt } from "../BuildFault.ts"
 import * as BuildLog from "../BuildLog.ts"
 import { makeDirectory } from "../Directories.ts"
@@ -101,6 +101,7 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
               Effect.scoped
             )
           ),
+        kept: keptArtifacts(host.artifacts),
         isolation: probe.pipe(
           Effect.map((sandbox) => sandbox.description),
           Effect.catch(() => Effect.succeed("unknown: the build directory cannot be written"))

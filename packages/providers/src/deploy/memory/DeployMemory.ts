@@ -45,16 +45,19 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
       tell(releaseIs(stage, release, state))
     }
 
+    const stop = (stage: StageId, release: ReleaseId) => {
+      if (world.running.delete(release)) tell(releaseIs(stage, release, "stopped"))
+    }
+
     const drop = (spec: StageSpec) => {
-      for (const { release } of spec.releases) world.running.delete(release)
+      for (const { release } of spec.releases) stop(spec.stage, release)
     }
 
     const put = (spec: StageSpec) => {
       const known = world.stages.get(spec.stage)
       if (known !== undefined && known.generation > spec.generation) return
       for (const { release } of known?.releases ?? []) {
-        if (spec.releases.every((wanted) => wanted.release !== release))
-          world.running.delete(release)
+        if (spec.releases.every((wanted) => wanted.release !== release)) stop(spec.stage, release)
       }
       world.stages.set(spec.stage, spec)
       for (const release of spec.releases) {

@@ -2,6 +2,7 @@
 import { Git } from "@deploy-mcp/domain/Git"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer, Schedule } from "effect"
+import { kept } from "../KeptFolders.ts"
 import * as Advertisement from "./Advertisement.ts"
 import { checkout } from "./Checkout.ts"
 import { commitFiles } from "./CommitFiles.ts"
@@ -42,6 +43,7 @@ const make = (settings: Config.Success<typeof config>) =>
           Effect.flatMap(host, (host) => ensure(host, host.pathOf(repository))),
         removeRepository: (repository) =>
           Effect.flatMap(host, (host) => remove(host, host.pathOf(repository))),
+        kept: Effect.flatMap(host, ({ directory }) => kept(directory, false)),
         head: (repository, branch) =>
           Effect.flatMap(host, (host) => head(host.pathOf(repository), branch)),
         branches: (repository) =>

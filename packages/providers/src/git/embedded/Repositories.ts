@@ -27,7 +27,9 @@ export const ensure = Effect.fn("Repositories.ensure")(function* (host: GitHost,
 })
 
 export const remove = Effect.fn("Repositories.remove")(function* (host: GitHost, path: string) {
-  if ((yield* readText(join(path, "HEAD"))) === null) return
+  // Also one that is damaged: it may have no HEAD.
+  const isThere = yield* storage(() => stat(path).then(Boolean, () => false))
+  if (!isThere) return
   const grave = yield* storage(() => mkdtemp(join(host.temporary, "removed-")))
   yield* storage(() => rename(path, join(grave, "repository")))
   yield* storage(() => rm(grave, { recursive: true, force: true }))

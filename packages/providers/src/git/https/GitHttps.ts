@@ -3,6 +3,7 @@ import { Git } from "@deploy-mcp/domain/Git"
 import * as Provider from "@deploy-mcp/domain/Provider"
 import { Config, Duration, Effect, Layer } from "effect"
 import { unsupported } from "../GitFault.ts"
+import { kept } from "../KeptFolders.ts"
 import { checkout } from "./Checkout.ts"
 import * as GitClient from "./GitClient.ts"
 import { locate } from "./Identity.ts"
@@ -43,6 +44,7 @@ const layer =
           removeRepository: Effect.fn("GitHttps.removeRepository")(function* ({ id }) {
             yield* Mirror.remove(yield* client, id)
           }),
+          kept: Effect.flatMap(client, ({ mirrors }) => kept(mirrors, true)),
           head: Effect.fn("GitHttps.head")(function* (repository, branch) {
             return yield* head(yield* client, yield* locate(repository), branch)
           }),

@@ -53,6 +53,9 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
           if (!repositories.has(repository.id)) repositories.set(repository.id, empty())
         }),
       removeRepository: (repository) => Effect.sync(() => void repositories.delete(repository.id)),
+      kept: Effect.sync(() =>
+        [...repositories].map(([id, { commits }]) => ({ id, at: 0, onlyHere: commits.size > 0 }))
+      ),
       head: (repository, branch) =>
         Effect.sync(() => repositories.get(repository.id)?.branches.get(branch) ?? null),
       branches: (repository) =>

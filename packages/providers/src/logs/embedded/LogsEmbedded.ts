@@ -1,9 +1,11 @@
 /** Logs in bounded files of JSON lines, one for each, in this instance's folder. */
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Unavailable } from "@deploy-mcp/domain/Fault"
-import { type LogName, Logs, LogsError, pageOf } from "@deploy-mcp/domain/Logs"
+import { LogName, Logs, LogsError, pageOf } from "@deploy-mcp/domain/Logs"
+import type { Kept } from "@deploy-mcp/domain/model/Kept"
 import { Host, make } from "@deploy-mcp/domain/Provider"
-import { Clock, Config, Effect, Layer } from "effect"
+import { Clock, Config, Effect, Layer, Option, Schema } from "effect"
 import * as Followers from "../Followers.ts"
 import * as LogFile from "./LogFile.ts"
 
@@ -43,6 +45,7 @@ const layer = ({ maxBytes }: Config.Success<typeof config>) =>
           ),
         read: ({ log, ...reading }) => Effect.map(readAll(log), (lines) => pageOf(lines, reading)),
         follow: (reading) => followers.follow(reading, readAll(reading.log)),
+        kept: attempt(() => keptIn(directory)),
         remove: (log) =>
           attempt(() => {
             fileOf(log).remove()
@@ -52,6 +55,16 @@ const layer = ({ maxBytes }: Config.Success<typeof config>) =>
       }
     })
   )
+
+const keptIn = (directory: string): ReadonlyArray<Kept<LogName>> =>
+  (existsSync(directory)
+    ? readdirSync(directory, { recursive: true, encoding: "utf8" })
+    : []
+  ).flatMap((name) => {
+    const log = Schema.decodeOption(LogName)(name.replace(/\.ndjson$/u, ""))
+    const found = statSync(join(directory, name), { throwIfNoEntry: false })
+    return Option.isSome(log) && found?.isFile() ? [{ id: log.value, at: found.mtimeMs }] : []
+  })
 
 /** What the system says holds paths, so only its code is passed on. */
 const attempt = <A>(use: () => A) =>

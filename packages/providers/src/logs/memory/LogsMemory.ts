@@ -38,6 +38,7 @@ export const layer: Layer.Layer<Logs, never, LogsWorld> = Layer.effect(
         }),
       read: ({ log, ...reading }) => Effect.map(readAll(log), (lines) => pageOf(lines, reading)),
       follow: (reading) => followers.follow(reading, readAll(reading.log)),
+      kept: Effect.sync(() => [...logs].map(([id, lines]) => ({ id, at: lines.at(-1)?.at ?? 0 }))),
       remove: (log) =>
         Effect.sync(() => {
           logs.delete(log)
