@@ -93,7 +93,7 @@ export const deployFiles = Effect.gen(function* () {
       })
     }
     const repository = yield* repositories.find(principal.owner, identity)
-    if (Option.isSome(repository)) yield* deployFollowers(repository.value, branch)
+    if (Option.isSome(repository)) yield* orRefused(deployFollowers(repository.value, branch))
     const service = yield* present.service(yield* lookup.service(input))
     return { service, created: Option.isNone(known), commit: CommitSha.make(subject) }
   })

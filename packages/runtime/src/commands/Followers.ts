@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Gits } from "../Instances.ts"
+import { retried } from "../Retried.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, repositoryIn } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
@@ -31,15 +32,13 @@ export const followers = Effect.gen(function* () {
     return id
   })
 
-  /** Queues what the branch's head needs now, whatever the event said. */
+  /** Queues what the branch's head needs now, whatever the event said; fails while nobody can tell it. */
   const deployFollowers = Effect.fnUntraced(function* (
     repository: RepositoryRow,
     branch: BranchName
   ) {
-    const commit = yield* gits
-      .get(repository.gitInstance)
-      .head(repositoryIn(repository), branch)
-      .pipe(Effect.orElseSucceed(() => null))
+    const git = gits.get(repository.gitInstance)
+    const commit = yield* retried(git.head(repositoryIn(repository), branch))
     if (commit === null) return []
     const all = yield* services.followers(repository.ownerId, repositoryIn(repository), branch)
     return yield* Effect.forEach(all, (service) =>

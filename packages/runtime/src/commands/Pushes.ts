@@ -3,10 +3,10 @@ import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
-import type { DeploymentId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, OwnerId, RepositoryId, StageId } from "@deploy-mcp/domain/model/Ids"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
-import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { Clock, Effect, Layer, Option, Redacted, Schedule, Stream } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
 import { Gits } from "../Instances.ts"
@@ -23,7 +23,16 @@ const invisible = refuse("not_found", "There is no such repository for this toke
   next: "Check the URL, or call get_git_token for the repository."
 })
 
+/** Between two looks at a git that does not answer. */
+const patiently = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("10 seconds")])
+
+const laterLines = [
+  "The push is kept, but git does not answer just now.",
+  "It is deployed as soon as it does; to see it: list_deployments."
+]
+
 const make = Effect.gen(function* () {
+  const scope = yield* Effect.scope
   const platform = yield* Platform
   const accounts = yield* Accounts
   const repositories = yield* RepositoryStore
@@ -85,7 +94,8 @@ const make = Effect.gen(function* () {
         // The rows are written even when the pusher hangs up meanwhile.
         const requested = yield* Effect.uninterruptible(
           Effect.forEach(moved, (branch) => deployFollowers(row, branch))
-        )
+        ).pipe(Effect.catchTag("GitError", () => Effect.as(Effect.forkIn(catchUp, scope), null)))
+        if (requested === null) return Stream.fromIterable(laterLines)
         const started = requested.flat()
         if (started.length === 0) return Stream.fromIterable(nothingFollows(row, moved))
         return Stream.mergeAll(
@@ -95,21 +105,32 @@ const make = Effect.gen(function* () {
       })
     )
 
-  /** A kill between git moving a branch and its hook leaves a push that nobody told us about. */
+  /**
+   * A kill between git moving a branch and its hook leaves a push that nobody told us about, and a git
+   * that does not answer leaves one that nobody could look at. Looks until git answers.
+   */
   const catchUp = Effect.gen(function* () {
-    for (const service of yield* services.all) {
-      // Another host never told us of its pushes, and is not asked for them at each start.
-      if (service.repoHost !== platform.gitHost) continue
-      const repository = yield* repositories.find(service.ownerId, repositoryOf(service))
-      if (Option.isNone(repository)) continue
-      const head = yield* gits
-        .get(repository.value.gitInstance)
-        .head(repositoryIn(repository.value), service.branch)
-        .pipe(Effect.orElseSucceed(() => null))
-      const newest = yield* deployments.newest(service.stageId)
-      const known = Option.match(newest, { onNone: () => null, onSome: answersTo })
-      if (head !== null && head !== known) yield* deployHead(service, head)
+    for (const { ownerId, stageId } of yield* services.all) {
+      yield* catchUpOne(ownerId, stageId).pipe(
+        Effect.retry({ schedule: patiently, while: (error) => error.isRetryable }),
+        Effect.catchTag("GitError", (error) =>
+          Effect.logWarning("a branch could not be looked at", error.reason)
+        )
+      )
     }
+  })
+
+  const catchUpOne = Effect.fnUntraced(function* (owner: OwnerId, stage: StageId) {
+    const service = yield* services.byStage(owner, stage)
+    // Another host never told us of its pushes, and is not asked for them at each start.
+    if (Option.isNone(service) || service.value.repoHost !== platform.gitHost) return
+    const repository = yield* repositories.find(owner, repositoryOf(service.value))
+    if (Option.isNone(repository)) return
+    const git = gits.get(repository.value.gitInstance)
+    const head = yield* git.head(repositoryIn(repository.value), service.value.branch)
+    const newest = yield* deployments.newest(stage)
+    const known = Option.match(newest, { onNone: () => null, onSome: answersTo })
+    if (head !== null && head !== known) yield* deployHead(service.value, head)
   })
 
   const nothingFollows = (repository: RepositoryRow, branches: ReadonlyArray<string>) =>

@@ -12,6 +12,7 @@ import { Clock, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Gits } from "../Instances.ts"
 import { controlUrl, Platform } from "../Platform.ts"
+import { retried } from "../Retried.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
@@ -24,9 +25,9 @@ const tokenLife = 60 * 60_000
 
 export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex")
 
-/** A fault of git as the catalogue names it. */
+/** A fault of git that stays one, as the catalogue names it. */
 export const orRefused = <A>(effect: Effect.Effect<A, GitError>) =>
-  Effect.mapError(effect, (error) => new Refused({ failure: failureOf(error.reason) }))
+  Effect.mapError(retried(effect), (error) => new Refused({ failure: failureOf(error.reason) }))
 
 export const layer = Layer.effect(
   Repositories,

@@ -1,6 +1,6 @@
 /** What git says of the repository and the branch that a service deploys from. */
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
-import type { Git } from "@deploy-mcp/domain/Git"
+import type { Git, GitError } from "@deploy-mcp/domain/Git"
 import { Ids, type OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { type BranchName, type CommitSha, defaultBranch } from "@deploy-mcp/domain/model/Names"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
@@ -12,6 +12,7 @@ import {
 import { Context, Effect, Layer, Option } from "effect"
 import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
+import { retried } from "../Retried.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { repositoryOf, type ServiceRow } from "../store/ServiceStore.ts"
 import { publicGit } from "./Identify.ts"
@@ -86,10 +87,10 @@ export class Sources extends Context.Service<
           const branch = wanted ?? defaultBranch
           if (Option.isNone(found)) return { branch, commit: null, unknown: null }
           const { git, repository } = found.value
-          const commit = yield* orNull(git.head(repository, branch))
+          const commit = yield* orRefused(git.head(repository, branch))
           if (commit !== null || wanted !== undefined) return { branch, commit, unknown: null }
           // Only this starts a git.
-          const [newest] = (yield* orNull(git.branches(repository))) ?? []
+          const [newest] = yield* orRefused(git.branches(repository))
           return { ...(newest ?? { branch, commit }), unknown: null }
         }),
 
@@ -120,7 +121,8 @@ export class Sources extends Context.Service<
   )
 }
 
-const orNull = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.orElseSucceed(effect, () => null)
+const orNull = <A>(effect: Effect.Effect<A, GitError>) =>
+  Effect.orElseSucceed(retried(effect), () => null)
 
 const noBranch = (
   repository: RepositoryIdentity,

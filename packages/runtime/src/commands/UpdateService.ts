@@ -114,10 +114,13 @@ export const updateService = Effect.gen(function* () {
     }
   })
 
-  /** The head of the branch; or what is live, while a rollback holds the service back from this head. */
+  /**
+   * The head of the branch; or what is live, while its host does not answer or a rollback holds the
+   * service back from this head.
+   */
   const commitFor = Effect.fnUntraced(function* (row: ServiceRow, head: CommitSha | null) {
     const live = yield* deployments.live(row.stageId)
-    return Option.isSome(live) && head !== null && live.value.headSha === head
+    return Option.isSome(live) && (head === null || live.value.headSha === head)
       ? live.value.commitSha
       : head
   })

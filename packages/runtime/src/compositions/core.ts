@@ -88,7 +88,7 @@ const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.
   Layer.provideMerge(Present.layer)
 )
 
-/** `steps` and `runner` may be replaced by a test that wants to be between them, or several. */
+/** `steps`, `runner` and `ids` may be replaced by a test that wants to be between them, several, or sure. */
 export const core = <Extra, E, R>(
   world: Layer.Layer<
     Extra | Platform | SqlClient | Gits | Builds | Deploys | Ingresses | Logs | Vault,
@@ -96,7 +96,8 @@ export const core = <Extra, E, R>(
     R
   >,
   steps: typeof DeploySteps.layer = DeploySteps.layer,
-  runner: Runner = aloneRunner()
+  runner: Runner = aloneRunner(),
+  ids: typeof Ids.layer = Ids.layer
 ) =>
   commands.pipe(
     Layer.provideMerge(Coordinator.layer),
@@ -107,6 +108,6 @@ export const core = <Extra, E, R>(
     Layer.provideMerge(engineOn(runner)),
     Layer.provideMerge(stores),
     Layer.provideMerge(Migrations.layer),
-    Layer.provideMerge(Layer.merge(Ids.layer, DeploymentEvents.layer)),
+    Layer.provideMerge(Layer.merge(ids, DeploymentEvents.layer)),
     Layer.provideMerge(world)
   )

@@ -48,8 +48,8 @@ export interface NodeOptions {
 
 const isProgram = ({ artifact }: ReleaseRow) => artifact.runtime.kind !== "static"
 
-/** Between two tries to tell a node everything while its ingress is away. */
-const retry = Schedule.spaced("500 millis")
+/** Between two tries to tell a node what it, or its ingress, could not take. */
+const betweenTries = "500 millis"
 
 export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptions) {
   const { name, deploy, routes, observed } = options
@@ -63,6 +63,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   const seenReleases = new Map<string, ReleaseObserved>()
   const seenRoutes = new Map<string, RouteObserved>()
   const sending = yield* Semaphore.make(1)
+  const later = new Set<StageId>()
 
   /** A node that leads no hostnames has nothing to do with files. */
   const isIts = ({ artifact }: ReleaseRow) => routes === null || artifact.runtime.kind !== "static"
@@ -81,7 +82,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   const led = (wanted: WantedStage) =>
     routes === null ? Effect.succeed(true) : routes.lead(wanted)
 
-  const publish = (stage: StageId) =>
+  const publish = (stage: StageId): Effect.Effect<boolean> =>
     Effect.gen(function* () {
       const wanted = yield* read(stage)
       if (!(yield* led(wanted)) || node === null) return false
@@ -91,9 +92,23 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     }).pipe(
       sending.withPermit,
       Effect.catchTag("DeployError", (error) =>
-        Effect.as(Effect.logDebug("not published yet", error.reason), false)
+        Effect.logDebug("not published yet", error.reason).pipe(
+          Effect.andThen(error.isRetryable ? publishLater(stage) : Effect.void),
+          Effect.as(false)
+        )
       )
     )
+
+  /** A node that is there and failed once is told again; one that comes back asks by itself. */
+  const publishLater = Effect.fnUntraced(function* (stage: StageId) {
+    if (later.has(stage)) return
+    later.add(stage)
+    yield* Effect.sleep(betweenTries).pipe(
+      Effect.andThen(Effect.sync(() => later.delete(stage))),
+      Effect.andThen(Effect.suspend(() => (node === null ? Effect.void : publish(stage)))),
+      Effect.forkIn(scope)
+    )
+  })
 
   /** True: the node knows everything, or is another one by now. */
   const snapshot = (hello: EdgeHello) =>
@@ -109,7 +124,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     }).pipe(
       sending.withPermit,
       Effect.catchTag("DeployError", (error) =>
-        Effect.as(Effect.logDebug("no snapshot yet", error.reason), true)
+        Effect.as(Effect.logDebug("no snapshot yet", error.reason), !error.isRetryable)
       )
     )
 
@@ -117,7 +132,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     node === null
       ? Effect.void
       : snapshot(node).pipe(
-          Effect.repeat({ schedule: retry, until: (done) => done }),
+          Effect.repeat({ schedule: Schedule.spaced(betweenTries), until: (done) => done }),
           Effect.forkIn(scope),
           Effect.asVoid
         )

@@ -125,15 +125,17 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           readonly stage: StageId
           readonly settingsRevision: number
           readonly commit: CommitSha
-          /** The branch's commit now, when another one is deployed. */
+          /** The branch's commit now, when another one is deployed; null: not known, so the last one known. */
           readonly head?: CommitSha | null
           /** The older release to bring back instead of a build. */
           readonly release?: ReleaseId
           readonly cause: DeploymentCause
           readonly force: boolean
         }) {
-          const { head = null, release = null } = request
+          const { release = null } = request
           const known = yield* newest(request.stage)
+          const last = Option.match(known, { onNone: () => null, onSome: answersTo })
+          const head = request.head === null ? last : (request.head ?? null)
           if (
             Option.isSome(known) &&
             answersTo(known.value) === (head ?? request.commit) &&
@@ -207,6 +209,12 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
               WHERE status IN ('queued', 'running') GROUP BY status`
           ),
           (rows) => new Map(rows.map((row) => [row.status, row.count]))
+        ),
+
+        /** Those that have not ended. */
+        openIds: Effect.map(
+          Rows.all(Id)(sql`SELECT id FROM deployments WHERE status IN ('queued', 'running')`),
+          (rows) => rows.map(({ id }) => id)
         ),
 
         /** The stages that have work to decide on. */

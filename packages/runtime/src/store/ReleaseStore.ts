@@ -227,8 +227,8 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
             ORDER BY releases.number DESC`),
 
         /**
-         * All but the newest `keep` retired releases of a stage, and those of their artifacts that
-         * nothing else needs.
+         * All but the newest `keep` retired releases of a stage, its deployments that built something and
+         * came to nothing, and those of their artifacts that nothing else needs.
          */
         collectable: Effect.fnUntraced(function* (stage: StageId, keep: number) {
           const old = yield* Rows.all(Schema.Struct({ id: ReleaseId, artifactKey: ArtifactKey }))(
@@ -237,9 +237,13 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                 SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
                 ORDER BY number DESC LIMIT ${keep})`
           )
+          const failed = yield* Rows.all(
+            Schema.Struct({ id: DeploymentId, artifactKey: ArtifactKey })
+          )(sql`SELECT id, artifact_key FROM deployments WHERE stage_id = ${stage}
+            AND artifact_key IS NOT NULL AND status IN ('failed', 'cancelled', 'superseded')`)
           const collected = old.map((release) => release.id)
           const unused = new Set<ArtifactKey>()
-          for (const { artifactKey } of old) {
+          for (const { artifactKey } of [...old, ...failed]) {
             const used = yield* Rows.touched(sql`SELECT id FROM releases
               WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
                 AND NOT ${sql.in("id", collected)}
@@ -247,8 +251,16 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
               WHERE artifact_key = ${artifactKey} AND status = 'running' LIMIT 1`)
             if (!used) unused.add(artifactKey)
           }
-          return { collected, unused: [...unused] }
+          return { collected, abandoned: failed.map(({ id }) => id), unused: [...unused] }
         }),
+
+        /** What they built is gone, or belongs to others. */
+        forgetArtifacts: (deployments: ReadonlyArray<DeploymentId>) =>
+          deployments.length === 0
+            ? Effect.void
+            : Rows.write(
+                sql`UPDATE deployments SET artifact_key = NULL WHERE ${sql.in("id", deployments)}`
+              ),
 
         /** Their artifacts are gone: they can't be gone back to. */
         markCollected: (releases: ReadonlyArray<ReleaseId>) =>

@@ -13,21 +13,28 @@ import { toCamel } from "./Rows.ts"
 
 const transformRows = Statement.defaultTransforms(toCamel, false).array
 
-export const layer = (file: string): Layer.Layer<SqlClient.SqlClient> =>
+/** May stand between a connection and its database; `close` ends it as the end of its process would. */
+export type Between = (connection: Connection, close: () => void) => Connection
+
+export const layer = (
+  file: string,
+  between: Between = (connection) => connection
+): Layer.Layer<SqlClient.SqlClient> =>
   Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function* () {
       const db = yield* Effect.acquireRelease(
         Effect.sync(() => open(file)),
-        (db) => Effect.sync(() => db.close())
+        (db) => Effect.sync(() => close(db))
       )
+      const connection = between(makeConnection(db), () => close(db))
       return yield* SqlClient.make({
         driver: "node-sqlite",
         compiler: Statement.makeCompilerSqlite(),
         spanAttributes: [["db.system.name", "sqlite"]],
         transformRows,
         ...SqlClient.makeSqliteAcquirers({
-          connection: Effect.succeed(makeConnection(db)),
+          connection: Effect.succeed(connection),
           semaphore: Semaphore.makeUnsafe(1),
           isTransaction: () => db.isTransaction
         })
@@ -41,6 +48,10 @@ const open = (file: string): DatabaseSync => {
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON"
   )
   return db
+}
+
+const close = (db: DatabaseSync): void => {
+  if (db.isOpen) db.close()
 }
 
 const makeConnection = (db: DatabaseSync): Connection => {

@@ -82,8 +82,13 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
       /** Its deployments, and the artifacts that no other stage uses. */
       contents: Effect.fnUntraced(function* (stage: StageId) {
         const artifacts = yield* Rows.all(Schema.Struct({ artifactKey: ArtifactKey }))(
-          sql`SELECT DISTINCT artifact_key FROM releases WHERE stage_id = ${stage}
-            AND artifact_key NOT IN (SELECT artifact_key FROM releases WHERE stage_id <> ${stage})`
+          sql`SELECT artifact_key FROM releases WHERE stage_id = ${stage}
+              AND artifact_key NOT IN (SELECT artifact_key FROM releases WHERE stage_id <> ${stage})
+            UNION SELECT artifact_key FROM deployments WHERE stage_id = ${stage}
+              AND artifact_key IS NOT NULL
+              AND artifact_key NOT IN (SELECT artifact_key FROM releases WHERE stage_id <> ${stage})
+              AND artifact_key NOT IN (SELECT artifact_key FROM deployments
+                WHERE stage_id <> ${stage} AND artifact_key IS NOT NULL AND status = 'running')`
         )
         const deployments = yield* Rows.all(Schema.Struct({ id: DeploymentId }))(
           sql`SELECT id FROM deployments WHERE stage_id = ${stage}`

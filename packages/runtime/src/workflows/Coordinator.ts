@@ -85,6 +85,7 @@ const make = Effect.gen(function* () {
    * that went to the trash a moment before.
    */
   const sweep = Effect.gen(function* () {
+    yield* steps.cleanUpEnded
     for (const { deploymentId } of yield* releases.orphans) yield* stop(deploymentId)
     for (const stage of yield* deployments.openStages) yield* wake(stage)
     for (const { id, generation } of yield* trash.stages) yield* remove(id, generation)

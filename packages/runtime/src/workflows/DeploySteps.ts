@@ -1,7 +1,7 @@
 /** What the steps of DeployService do, each safe to run twice. */
 
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Failure } from "@deploy-mcp/domain/Failure"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
@@ -68,6 +68,8 @@ export class DeploySteps extends Context.Service<
     readonly awaitHealthy: (deployment: DeploymentId, release: ReleaseId) => Step<void>
     readonly moveRoute: (deployment: DeploymentId, release: ReleaseId) => Step<void>
     readonly recordFailure: (deployment: DeploymentId, failure: Failure) => Effect.Effect<void>
+    /** Removes the files of deployments that have ended. */
+    readonly cleanUpEnded: Effect.Effect<void>
   }
 >()("@deploy-mcp/runtime/DeploySteps") {}
 
@@ -271,6 +273,7 @@ const make = Effect.gen(function* () {
   const discardRelease = Effect.fnUntraced(function* (id: DeploymentId) {
     const stage = yield* releases.discard(id)
     if (stage !== null) yield* publisher.publish(stage)
+    yield* cleanUp(id) // what was cut off between two steps has left its files
   }, Effect.uninterruptible)
 
   const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
@@ -316,7 +319,6 @@ const make = Effect.gen(function* () {
   const recordFailure = Effect.fnUntraced(function* (id: DeploymentId, failure: Failure) {
     yield* deployments.end(id, "failed", failure)
     yield* discardRelease(id)
-    yield* cleanUp(id)
     yield* tellEnd(id)
   })
 
@@ -340,6 +342,17 @@ const make = Effect.gen(function* () {
   const cleanUp = (id: DeploymentId) =>
     Effect.sync(() => rmSync(workOf(id), { recursive: true, force: true }))
 
+  /** A crash between the end of a deployment and its tidying leaves a folder that nobody asks for again. */
+  const cleanUpEnded = Effect.gen(function* () {
+    const work = join(platform.home, "work")
+    const names = existsSync(work) ? readdirSync(work) : []
+    // Asked after the folders were listed: what is not open now is not open again.
+    const open = new Set<string>(yield* deployments.openIds)
+    for (const name of names) {
+      if (!open.has(name)) rmSync(join(work, name), { recursive: true, force: true })
+    }
+  })
+
   /** An interrupted step leaves no files behind; it checks out again when it is run again. */
   const tidy =
     <Args extends readonly [DeploymentId, ...ReadonlyArray<unknown>], A>(
@@ -355,7 +368,8 @@ const make = Effect.gen(function* () {
     discardRelease,
     awaitHealthy,
     moveRoute,
-    recordFailure
+    recordFailure,
+    cleanUpEnded
   }
 })
 

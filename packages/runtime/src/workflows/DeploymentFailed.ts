@@ -1,21 +1,20 @@
 /** How a step of a deployment fails: always with an entry of the catalogue, never with a cause. */
 import { Failure } from "@deploy-mcp/domain/Failure"
 import { type Fault, failureOf } from "@deploy-mcp/domain/Fault"
-import { Effect, Schedule, Schema } from "effect"
+import { Effect, Schema } from "effect"
+import { retried } from "../Retried.ts"
 
 export class DeploymentFailed extends Schema.TaggedError<DeploymentFailed>()("DeploymentFailed", {
   failure: Failure
 }) {}
 
-const briefly = Schedule.exponential("100 millis")
-
 /** Tries again while the provider says that it may help, then turns its fault into our failure. */
 export const orFailed = <A, E extends { readonly reason: Fault; readonly isRetryable: boolean }, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, DeploymentFailed, R> =>
-  effect.pipe(
-    Effect.retry({ schedule: briefly, times: 4, while: (error) => error.isRetryable }),
-    Effect.mapError((error) => new DeploymentFailed({ failure: failureOf(error.reason) }))
+  Effect.mapError(
+    retried(effect),
+    (error) => new DeploymentFailed({ failure: failureOf(error.reason) })
   )
 
 /** A bug must end the deployment, not leave it running for ever. The log keeps the cause. */

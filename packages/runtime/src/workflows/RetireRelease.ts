@@ -45,9 +45,10 @@ const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
       const { stageId } = yield* (yield* DeploymentStore).withOwner(deployment)
       const { buildInstance } = yield* releases.stage(stageId)
       const build = (yield* Builds).get(buildInstance)
-      const { collected, unused } = yield* releases.collectable(stageId, keptReleases)
+      const { abandoned, collected, unused } = yield* releases.collectable(stageId, keptReleases)
       yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
       yield* releases.markCollected(collected)
+      yield* releases.forgetArtifacts(abandoned)
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.logWarning("artifacts were not collected", cause).pipe(

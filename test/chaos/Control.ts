@@ -1,0 +1,227 @@
+/**
+ * One life of the control process on a database and a world that outlive it. Killed, not one
+ * instruction of it runs any more and its connection to the database is gone, as after kill -9.
+ */
+import { join } from "node:path"
+import { Build } from "@deploy-mcp/domain/Build"
+import type { Chance } from "@deploy-mcp/domain/chaos/Chance"
+import * as Faults from "@deploy-mcp/domain/chaos/Faults"
+import { Deploy } from "@deploy-mcp/domain/Deploy"
+import { Git } from "@deploy-mcp/domain/Git"
+import { Ids } from "@deploy-mcp/domain/model/Ids"
+import { core } from "@deploy-mcp/runtime/compositions/core"
+import * as Instances from "@deploy-mcp/runtime/Instances"
+import { Platform } from "@deploy-mcp/runtime/Platform"
+import * as Sqlite from "@deploy-mcp/runtime/store/Sqlite"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Exit,
+  type Fiber,
+  Layer,
+  Logger,
+  References,
+  Scope
+} from "effect"
+import * as SingleRunner from "effect/cluster/SingleRunner"
+import type { Connection } from "effect/sql/SqlConnection"
+import type { Link } from "./Link.ts"
+import { clockOf, type SimulatedTime, Turns } from "./Time.ts"
+import type { Worlds } from "./Worlds.ts"
+
+/** Milliseconds that a deleted service can be brought back here. */
+export const trashRetention = 60_000
+
+/** As in production, but a second of simulated time costs no query. */
+const runner = SingleRunner.layer({
+  runnerStorage: "memory",
+  shardingConfig: {
+    shardsPerGroup: 8,
+    entityMessagePollInterval: "5 seconds",
+    entityReplyPollInterval: "1 second",
+    refreshAssignmentsInterval: "10 minutes",
+    shardLockRefreshInterval: "10 minutes",
+    entityTerminationTimeout: "2 seconds"
+  }
+})
+
+export interface ControlOptions {
+  readonly home: string
+  readonly time: SimulatedTime
+  readonly worlds: Worlds
+  /** A builder of this life alone. */
+  readonly build: Build["Service"]
+  readonly link: Link
+  readonly ids: Chance
+  /** Null: turns are taken as usual. */
+  readonly turns: Chance | null
+  readonly verdict: Faults.Faults["Service"]["verdict"]
+  readonly died: (where: string) => void
+  readonly logged: (line: string) => void
+}
+
+export type Services = Layer.Success<ReturnType<typeof layer>>
+
+export class Control {
+  readonly turns: Turns
+  /** What commands run with, once it has started. */
+  context: Context.Context<Services> | null = null
+  private readonly scope = Scope.makeUnsafe()
+  private closeDatabase = () => {}
+  private readonly references: Context.Context<never>
+
+  private readonly options: ControlOptions
+
+  constructor(options: ControlOptions) {
+    this.options = options
+    this.turns = new Turns(options.turns)
+    const { logged, time } = options
+    this.references = Context.empty().pipe(
+      Context.add(Clock.Clock, clockOf(time, this.turns)),
+      Context.add(References.MinimumLogLevel, "Debug"),
+      Context.add(
+        Logger.CurrentLoggers,
+        new Set([Logger.map(Logger.formatLogFmt, (line) => logged(line))])
+      )
+    )
+    this.run(
+      Layer.build(layer(options, this)).pipe(
+        Effect.provideService(Scope.Scope, this.scope),
+        Effect.tap((context) =>
+          Effect.sync(() => {
+            this.context = context
+          })
+        ),
+        Effect.catchCause((cause) => {
+          // A start that fails ends the process; the next try is another process.
+          logged(`control does not start: ${Cause.pretty(cause)}`)
+          return this.crash("its start")
+        })
+      ),
+      Context.empty()
+    )
+  }
+
+  /** Runs in this process; it has no answer when the process ends before. */
+  run<A, E, R>(effect: Effect.Effect<A, E, R>, context: Context.Context<R>): Fiber.Fiber<A, E> {
+    return Effect.runForkWith(Context.merge(this.references, context))(effect, {
+      scheduler: this.turns
+    })
+  }
+
+  get isAlive(): boolean {
+    return !this.turns.dead
+  }
+
+  /** kill -9. */
+  kill(where: string): void {
+    if (this.turns.dead) return
+    this.turns.end()
+    this.closeDatabase()
+    this.options.died(where)
+  }
+
+  /** SIGTERM: what is open is closed in order; ends it for good in any case. */
+  stop(): Fiber.Fiber<void> {
+    return this.run(Scope.close(this.scope, Exit.void), Context.empty())
+  }
+
+  /** Before and after each change of the database the process may end. */
+  readonly between: Sqlite.Between = (connection, close) => {
+    this.closeDatabase = close
+    const gate =
+      <Args extends ReadonlyArray<never>, A, E>(
+        run: (sql: string, ...rest: Args) => Effect.Effect<A, E>
+      ) =>
+      (text: string, ...rest: Args): Effect.Effect<A, E> =>
+        Effect.suspend(() => {
+          if (this.turns.dead) return Effect.never
+          const sql = atTime(text, this.options.time.now)
+          if (sql !== "COMMIT") return run(sql, ...rest)
+          return Faults.under(
+            { verdict: this.options.verdict, crash: this.crash("commit") },
+            "database.commit",
+            run(sql, ...rest),
+            { error: () => undefined as never }
+          )
+        })
+    return {
+      ...connection,
+      execute: gate(connection.execute),
+      executeUnprepared: gate(connection.executeUnprepared),
+      executeRaw: gate(connection.executeRaw),
+      executeValues: gate(connection.executeValues),
+      executeValuesUnprepared: gate(connection.executeValuesUnprepared)
+    } as Connection
+  }
+
+  crash(where: string): Effect.Effect<never> {
+    return Effect.suspend(() => {
+      this.kill(where)
+      return Effect.never
+    })
+  }
+}
+
+/** The engine asks the database what time it is. */
+const atTime = (sql: string, now: number): string =>
+  sql.includes("CURRENT_TIMESTAMP") || sql.includes("DATETIME('now'")
+    ? sql
+        .replaceAll("CURRENT_TIMESTAMP", sqlTime(now))
+        .replaceAll("DATETIME('now', '-10 minute')", sqlTime(now - 600_000))
+    : sql
+
+const sqlTime = (millis: number): string =>
+  `'${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}'`
+
+const layer = (
+  { build, home, ids, link, verdict, worlds }: ControlOptions,
+  control: Pick<Control, "between" | "crash">
+) => {
+  let call = ""
+  const faults: Faults.Faults["Service"] = {
+    verdict: (name) => {
+      call = name
+      return verdict(name)
+    },
+    crash: Effect.suspend(() => control.crash(call))
+  }
+  const platform = Layer.succeed(Platform, {
+    home,
+    port: 8081,
+    appsPort: 8080,
+    appsDomain: "localhost",
+    gitHost: "internal",
+    allowedHosts: [],
+    startTimeout: 60_000,
+    minFreeDisk: 0,
+    trashRetention
+  })
+  const faulty = Layer.mergeAll(
+    Layer.succeed(Git, Faults.git(faults, worlds.git)),
+    Layer.succeed(Build, Faults.build(faults, build)),
+    Layer.succeed(Deploy, link.around(Faults.deploy(faults, worlds.deploy)))
+  )
+  const world = Layer.mergeAll(
+    platform,
+    Instances.singles.pipe(
+      Layer.provideMerge(faulty),
+      Layer.provideMerge(Layer.succeedContext(worlds.context))
+    ),
+    Sqlite.layer(join(home, "deploy-mcp.db"), control.between)
+  )
+  return core(world, undefined, runner, idsOf(ids))
+}
+
+const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+const idsOf = (chance: Chance) => {
+  const text = (length: number) =>
+    Effect.sync(() => Array.from({ length }, () => base36[chance.below(36)]).join(""))
+  return Layer.succeed(Ids, {
+    next: (prefix) => Effect.map(text(20), (value) => `${prefix}_${value}`),
+    secret: text
+  })
+}

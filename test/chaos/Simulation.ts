@@ -1,0 +1,251 @@
+/**
+ * One simulated life of the platform: callers, faults and crashes that all follow from a seed, then rest.
+ * Nothing in it waits for the machine's clock, so equal seeds give equal traces.
+ */
+import { createHash } from "node:crypto"
+import { join } from "node:path"
+import { Build } from "@deploy-mcp/domain/Build"
+import { type Chance, chanceOf } from "@deploy-mcp/domain/chaos/Chance"
+import {
+  invariants as allInvariants,
+  type Invariant,
+  type Violation,
+  violationsOf
+} from "@deploy-mcp/domain/chaos/Invariants"
+import type { WorldView } from "@deploy-mcp/domain/chaos/WorldView"
+import { BuildWorld } from "@deploy-mcp/providers/build/memory/BuildMemory"
+import { Context, Effect, Scope } from "effect"
+import { Control, type Services } from "./Control.ts"
+import { afterPromises, cryptoIsUnderWay, watchCrypto } from "./Crypto.ts"
+import { makeLink } from "./Link.ts"
+import { Look } from "./Look.ts"
+import { noStorm, type Storm } from "./Storm.ts"
+import { copyTemplate, freshHome, removeHome, type Template } from "./Template.ts"
+import { SimulatedTime } from "./Time.ts"
+import { type Worlds, worldsIn } from "./Worlds.ts"
+
+export interface SimulationOptions {
+  readonly seed: string
+  /** Folder of a furnished database; null: an empty one. */
+  readonly template: { readonly home: string; readonly facts: Template } | null
+  readonly storm?: (chance: Chance, time: SimulatedTime) => Storm
+  /** Whether a fiber may have to stop anywhere for others; else they take turns as usual. */
+  readonly shuffled?: boolean
+  readonly invariants?: ReadonlyArray<Invariant>
+}
+
+/** What callers were told, as the view wants it but open to more. */
+export class Ledger {
+  readonly accepted = new Map<string, string>()
+  readonly keyed = new Map<string, Set<string>>()
+  readonly heads = new Map<string, string>()
+  readonly restored = new Set<string>()
+  readonly secrets: Array<string> = []
+}
+
+export class Simulation {
+  readonly time = new SimulatedTime()
+  readonly home: string
+  readonly ledger = new Ledger()
+  readonly trace: Array<string> = []
+  readonly violations: Array<Violation> = []
+  readonly link = makeLink()
+  readonly chance: Chance
+  readonly storm: Storm
+  readonly worlds: Worlds
+  crashes = 0
+  control: Control | null = null
+  private readonly options: SimulationOptions
+  private readonly printed: Array<string> = []
+  private readonly builds = new Map<string, number>()
+  private readonly ids: Chance
+  private readonly realRandom = Math.random
+  private opened: Look | null = null
+  private before: WorldView | null = null
+
+  private constructor(options: SimulationOptions, home: string, worlds: Worlds) {
+    this.options = options
+    this.home = home
+    this.chance = chanceOf(options.seed)
+    this.ids = this.chance.fork("ids")
+    this.storm = options.storm?.(this.chance.fork("storm"), this.time) ?? noStorm
+    this.worlds = this.watched(worlds)
+    if (options.template !== null) copyTemplate(options.template.home, this.home)
+    Math.random = this.chance.fork("random").real
+  }
+
+  static async make(options: SimulationOptions): Promise<Simulation> {
+    watchCrypto()
+    const home = freshHome()
+    const worlds = await Effect.runPromise(
+      worldsIn(join(home, "artifacts")).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
+    )
+    return new Simulation(options, home, worlds)
+  }
+
+  get look(): Look {
+    this.opened ??= new Look({
+      home: this.home,
+      worlds: this.worlds,
+      builds: this.builds,
+      printed: this.printed
+    })
+    return this.opened
+  }
+
+  get isUp(): boolean {
+    return this.control?.isAlive ?? false
+  }
+
+  note(line: string): void {
+    this.trace.push(`${this.time.elapsed} ${line}`)
+  }
+
+  print(line: string): void {
+    this.printed.push(line)
+  }
+
+  /** A new life of control, once the last one has ended. */
+  async start(): Promise<void> {
+    this.note("control starts")
+    const { chance, home, ids, link, storm, time, worlds } = this
+    this.control = new Control({
+      home,
+      time,
+      worlds,
+      build: counting(worlds.builder(), this.builds),
+      link,
+      ids,
+      turns: this.options.shuffled ? chance.fork(`turns ${this.crashes}`) : null,
+      verdict: (call) => {
+        const given = storm.verdict(call)
+        if (given.kind !== "ok") this.note(`${call}: ${JSON.stringify(given)}`)
+        return given
+      },
+      died: (where) => {
+        this.crashes += 1
+        this.note(`control dies in ${where}`)
+      },
+      logged: (line) => this.print(line)
+    })
+    await this.settle()
+  }
+
+  /** Runs a caller's effect in control; `done` is not called when control dies before. */
+  ask<A, E, R extends Services>(
+    effect: Effect.Effect<A, E, R>,
+    done: (answer: { readonly value: A } | { readonly error: unknown }) => void
+  ): void {
+    const { control } = this
+    if (control?.context == null) return
+    const told = effect.pipe(
+      Effect.matchCause({
+        onFailure: (cause) => done({ error: firstError(cause.reasons) }),
+        onSuccess: (value) => done({ value })
+      })
+    )
+    control.run(told, control.context as Context.Context<R>)
+  }
+
+  /** Lets simulated time pass, or what is left of it until control dies. */
+  async pass(millis: number): Promise<void> {
+    const until = this.time.now + millis
+    const wasUp = this.isUp
+    await this.settle()
+    while (this.violations.length === 0 && !(wasUp && !this.isUp) && this.time.step(until)) {
+      await this.settle()
+    }
+  }
+
+  /** Until nothing is left to do at this moment. */
+  private async settle(): Promise<void> {
+    const turns = this.control?.turns
+    for (;;) {
+      while (turns?.ready && !cryptoIsUnderWay()) turns.runOne()
+      await afterPromises()
+      if (!turns?.ready && !cryptoIsUnderWay()) return
+    }
+  }
+
+  /** Looks at everything; what is wrong is kept, and ends the simulation. */
+  check(when: Invariant["when"] = "always", undisturbed: WorldView["undisturbed"] = null): void {
+    if (this.opened === null && this.control?.context == null) return
+    const now = this.look.view(this.isUp, this.ledger, undisturbed)
+    const list = this.options.invariants ?? allInvariants
+    this.violations.push(...violationsOf(list, when, now, this.before))
+    this.before = now
+  }
+
+  get view(): WorldView {
+    return this.look.view(this.isUp, this.ledger)
+  }
+
+  hash(): string {
+    return createHash("sha256").update(this.trace.join("\n")).digest("hex").slice(0, 16)
+  }
+
+  /** Nobody has the database open any more, so that all of it is in its file. */
+  end(): void {
+    this.control?.kill("the end")
+    this.opened?.close()
+    this.opened = null
+  }
+
+  close(): void {
+    this.end()
+    Math.random = this.realRandom
+    removeHome(this.home)
+  }
+
+  /** The worlds with somebody who counts builds and looks at the node after each change. */
+  private watched(worlds: Worlds): Worlds {
+    const { deploy } = worlds
+    const looked = <A, E>(effect: Effect.Effect<A, E>, what: string) =>
+      Effect.tap(effect, () =>
+        Effect.sync(() => {
+          this.note(`node: ${what}`)
+          this.check()
+        })
+      )
+    return {
+      ...worlds,
+      deploy: {
+        ...deploy,
+        snapshot: (stages) => looked(deploy.snapshot(stages), `a snapshot of ${stages.length}`),
+        ensure: (spec) =>
+          looked(deploy.ensure(spec), `${spec.stage} ${spec.generation} leads to ${spec.route}`),
+        remove: (stage, generation) =>
+          looked(deploy.remove(stage, generation), `${stage} ${generation} is removed`)
+      }
+    }
+  }
+}
+
+/** Counts the builds that have been made since their artifact was last removed. */
+const counting = (
+  builder: ReturnType<Worlds["builder"]>,
+  counted: Map<string, number>
+): Build["Service"] => {
+  const build = Context.get(builder, Build)
+  const { builds } = Context.get(builder, BuildWorld)
+  return Build.of({
+    ...build,
+    artifact: (request) =>
+      Effect.suspend(() => {
+        const before = builds.get(request.key) ?? 0
+        return Effect.tap(build.artifact(request), () =>
+          Effect.sync(() => {
+            const fresh = (builds.get(request.key) ?? 0) - before
+            counted.set(request.key, (counted.get(request.key) ?? 0) + fresh)
+          })
+        )
+      }),
+    remove: (key) => Effect.tap(build.remove(key), () => Effect.sync(() => counted.delete(key)))
+  })
+}
+
+const firstError = (reasons: ReadonlyArray<object>): unknown => {
+  const [reason] = reasons
+  if (reason === undefined) return undefined
+  return "error" in reason ? reason.error : "defect" in reason ? reason.defect : reason
+}
