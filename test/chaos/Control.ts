@@ -9,7 +9,7 @@ import * as Faults from "@deploy-mcp/domain/chaos/Faults"
 import { Deploy } from "@deploy-mcp/domain/Deploy"
 import { Git } from "@deploy-mcp/domain/Git"
 import { Ids } from "@deploy-mcp/domain/model/Ids"
-import { core } from "@deploy-mcp/runtime/compositions/core"
+import { aloneRunner, core } from "@deploy-mcp/runtime/compositions/core"
 import * as Instances from "@deploy-mcp/runtime/Instances"
 import { Platform } from "@deploy-mcp/runtime/Platform"
 import * as Sqlite from "@deploy-mcp/runtime/store/Sqlite"
@@ -25,7 +25,6 @@ import {
   References,
   Scope
 } from "effect"
-import * as SingleRunner from "effect/cluster/SingleRunner"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { Link } from "./Link.ts"
 import { clockOf, type SimulatedTime, Turns } from "./Time.ts"
@@ -35,17 +34,7 @@ import type { Worlds } from "./Worlds.ts"
 export const trashRetention = 60_000
 
 /** As in production, but a second of simulated time costs no query. */
-const runner = SingleRunner.layer({
-  runnerStorage: "memory",
-  shardingConfig: {
-    shardsPerGroup: 8,
-    entityMessagePollInterval: "5 seconds",
-    entityReplyPollInterval: "1 second",
-    refreshAssignmentsInterval: "10 minutes",
-    shardLockRefreshInterval: "10 minutes",
-    entityTerminationTimeout: "2 seconds"
-  }
-})
+const runner = aloneRunner("5 seconds")
 
 export interface ControlOptions {
   readonly home: string
