@@ -147,12 +147,15 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const next = yield* events.subscribe
         let phase = ""
+        let asked = 0
         const look = Effect.gen(function* () {
+          asked += 1
           const row = yield* deployments.byId(service.ownerId, id)
           const view = yield* present.deployment(row, service.label)
           const ended = row.finishedAt !== null
-          const entered = view.phase !== phase && !ended
-          phase = view.phase
+          // A queue of a moment is not worth a line.
+          const entered = view.phase !== phase && !ended && (asked > 1 || view.phase !== "queued")
+          if (entered) phase = view.phase
           return {
             lines: ended
               ? closing(view)
