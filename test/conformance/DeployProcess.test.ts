@@ -12,17 +12,15 @@ const provider = Layer.unwrap(
   )
 ).pipe(Layer.provide(noHost))
 
-DeployConformance.suite("process", provider, {
-  world: EdgeNode.layer(),
-  get: ({ label }) => visit(label),
-  site,
-  doomed: Effect.map(folder, (directory) => {
+/** A shell command line in a folder of its own. */
+const line = (start: string) =>
+  Effect.map(folder, (directory) => {
     // The service's own user reads it.
     chmodSync(directory, 0o755)
     return {
       kind: "process" as const,
       directory,
-      start: "echo this is the end; exit 7",
+      start,
       path: [],
       variables: null,
       port: null,
@@ -31,7 +29,17 @@ DeployConformance.suite("process", provider, {
       cpu: 1,
       startTimeout: 10_000
     }
-  }),
+  })
+
+DeployConformance.suite("process", provider, {
+  world: EdgeNode.layer(),
+  get: ({ label }) => visit(label),
+  site,
+  doomed: line("echo this is the end; exit 7"),
+  portless: Effect.map(line("while true; do sleep 1; done"), (workload) => ({
+    ...workload,
+    listens: false
+  })),
   working: (text) =>
     Effect.map(folder, (directory) => {
       chmodSync(directory, 0o755)

@@ -173,7 +173,7 @@ describe("deleting", () => {
     )
     const made = await platform.api.createService({ repo: "mortal", name: "mortal" })
     assert.isTrue(made.created)
-    assert.match(made.service.url, /^http:\/\/mortal\.localhost/u)
+    assert.match(made.service.url ?? "", /^http:\/\/mortal\.localhost/u)
     assert.strictEqual((await platform.api.ended("mortal")).status, "live")
     assert.strictEqual((await platform.get("mortal")).body, "first life ")
   })

@@ -22,6 +22,7 @@ export const elsewhere: Partial<Record<FailureCode, string>> = {
   limit_reached: "packages/runtime/src/commands/Services.test.ts",
   rate_limited: "packages/runtime/src/commands/Keys.test.ts",
   internal: "packages/runtime/src/http/Api.test.ts",
+  kind_unsupported: "packages/runtime/src/commands/Kinds.test.ts",
   disk_full: "test/e2e/Disk.test.ts",
   superseded: "test/workflows/hints.test.ts",
   cancelled: "packages/runtime/src/commands/Undo.test.ts"

@@ -76,6 +76,14 @@ export const samples: ReadonlyArray<Sample> = [
     evidence: /^README\.md$/u
   },
   {
+    what: "a program where a site was asked for",
+    files: nodeApp("v1"),
+    settings: { type: "webapp_static" },
+    code: "type_mismatch",
+    cause: "The type is webapp_static, and this is a program.",
+    next: /^Leave type out to run it/u
+  },
+  {
     what: "no start command",
     files: { "package.json": `{"private":true}` },
     code: "no_start_command",

@@ -176,6 +176,11 @@ export const catalogue = {
     "No file says what kind of project it is.",
     "Add an index.html or a package.json, or set build_pack and start_command."
   ),
+  type_mismatch: entry(
+    "build",
+    "The commit does not make a service of the type that was set.",
+    "Leave type out to have it detected, or change the commit."
+  ),
   toolchain_missing: entry(
     "build",
     "The machine lacks a program that the build needs.",
@@ -236,7 +241,7 @@ export const catalogue = {
   exited: entry(
     "start",
     "The process ended before it answered.",
-    "Read the evidence; the process must stay running and listen on PORT."
+    "Read the evidence; the process must stay running and listen on PORT. What ends by itself is run by a schedule."
   ),
   missing_module: entry(
     "start",
@@ -272,6 +277,11 @@ export const catalogue = {
     "health",
     "The process answers, but with an error.",
     "Make the health path answer with a status below 400 (or / below 500)."
+  ),
+  kind_unsupported: entry(
+    "start",
+    "The node that is to run the service can't run one of this kind.",
+    "Ask whoever runs the platform to restart its edge in this version; or give the service a port, or another region."
   ),
   crash_loop: entry(
     "run",

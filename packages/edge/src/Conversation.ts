@@ -85,7 +85,8 @@ export const makeConversation = (role: Role, options: ConversationOptions): Conv
       appsPort: listener.port,
       problem: listener.problem,
       isolation: options.isolation,
-      measures: true
+      measures: true,
+      runs: ["worker", "schedule"]
     })
     for (const observation of stages.observations()) connection.send(observation)
   }

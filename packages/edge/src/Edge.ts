@@ -22,10 +22,12 @@ import { meterProcesses } from "./MeteredProcesses.ts"
 import { makeMeters } from "./Meters.ts"
 import { loadNodeKey } from "./NodeKey.ts"
 import type { Processes, ProcessesOptions } from "./process/Processes.ts"
+import { loadRunRecords } from "./RunRecords.ts"
 import { makeRuntimeLog } from "./RuntimeLog.ts"
 import { loadSleepers } from "./Sleepers.ts"
 import { type Hostnames, makeStages } from "./Stages.ts"
 import { makeStartQueue } from "./StartQueue.ts"
+import { realTime, type Time } from "./Time.ts"
 import { makeVariants } from "./Variants.ts"
 
 export interface EdgeOptions {
@@ -55,6 +57,8 @@ export interface EdgeOptions {
   readonly frozenBytes?: number
   /** Milliseconds that a release sleeps in memory before it is stopped. */
   readonly frozenMs?: number
+  /** What schedules go by. */
+  readonly time?: Time
   /** What differs from the default ones. */
   readonly limits?: Partial<Limits>
 }
@@ -110,6 +114,11 @@ const serve = async (
     frozenBytes: options.frozenBytes ?? totalmem() / 4,
     frozenMs: options.frozenMs ?? 24 * 60 * 60_000
   })
+  const runRecords = await loadRunRecords({
+    folder: join(folder, "runs"),
+    log,
+    listed: new Set(desired.of.deploy.stages.keys())
+  })
   const starts = makeStartQueue(4 * availableParallelism())
   const fileCache = makeFileCache()
   const variants = makeVariants({
@@ -130,7 +139,14 @@ const serve = async (
         runtimeLog.remove(stage)
         meters.forget(stage)
         processes.forget(stage)
+        runRecords.forget(stage)
       },
+      onRunEnd: (stage, outcome) => {
+        const { runs } = meters.of(stage)
+        runs[outcome] = (runs[outcome] ?? 0) + 1
+      },
+      time: options.time ?? realTime,
+      runRecords,
       fileCache,
       variants,
       starts,
@@ -179,7 +195,7 @@ const serve = async (
     releaseSocket(home, control.close)
     await listener.close(5_000)
     await Promise.all([...roles.map((role) => stages[role].close()), variants.close()])
-    await sleepers.close()
+    await Promise.all([sleepers.close(), runRecords.close()])
     await processes.close()
     await runtimeLog.close()
     await held.leave()

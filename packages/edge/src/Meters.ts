@@ -15,6 +15,8 @@ export interface Meter {
   starts: number
   restarts: number
   droppedLines: number
+  /** Ended and left out runs of a schedule, by outcome. */
+  readonly runs: Record<string, number>
 }
 
 export interface Meters {
@@ -94,5 +96,6 @@ const emptyMeter = (): Meter => ({
   upgraded: 0,
   starts: 0,
   restarts: 0,
-  droppedLines: 0
+  droppedLines: 0,
+  runs: {}
 })

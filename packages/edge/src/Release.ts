@@ -8,6 +8,7 @@ import type {
   ProcessWorkload,
   ReleaseObserved,
   ReleaseSpec,
+  RunSchedule,
   StageSpec,
   StaticWorkload
 } from "@deploy-mcp/domain/node/NodeProtocol"
@@ -27,6 +28,7 @@ import { makeSleep, maySleep, neverSleeps, type Sleep } from "./Sleep.ts"
 import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
 import { makeStaticFiles, type StaticFiles } from "./StaticFiles.ts"
+import type { Job } from "./Timetable.ts"
 import { abandon, leadsTo, openUpstream, type Upstream } from "./Upstream.ts"
 import type { Variants } from "./Variants.ts"
 import { makeWorkers, noWorkers, type Workers } from "./Workers.ts"
@@ -41,6 +43,8 @@ export interface Release {
   readonly upstream: Upstream | null
   /** Somebody waits for it: it is to answer soon if it sleeps. */
   readonly wake: () => void
+  /** Null: it is not on a schedule, or not in place yet. Whoever holds the route says when it runs. */
+  readonly job: Job | null
   /** Known once it was healthy. Whoever holds the route says when they run. */
   readonly workers: Workers
   /** The same release may be listed with another address: new requests go there. Calls nobody back. */
@@ -84,6 +88,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let upstream: Upstream | null = null
   let running: RunningProcess | null = null
   let workers = noWorkers
+  let job: Job | null = null
   let retries = 0
   /** Which of its runs is the present one: what a stopped one says is not told. */
   let run = 0
@@ -120,16 +125,40 @@ export const startRelease = (options: ReleaseOptions): Release => {
     }
   }
 
-  const beginProcess = async (workload: ProcessRequest["workload"]): Promise<void> => {
-    let variables: Record<string, string> = {}
+  /** Null: they can't be, or nobody needs them any more. */
+  const openVariables = async ({ variables }: ProcessWorkload) => {
     try {
-      if (workload.variables !== null) {
-        variables = decodeVariables(JSON.parse(await openWith(options.nodeKey, workload.variables)))
-      }
+      const opened =
+        variables === null
+          ? {}
+          : decodeVariables(JSON.parse(await openWith(options.nodeKey, variables)))
+      return phase === "stopping" || phase === "stopped" ? null : opened
     } catch {
-      return fail("the variables are not sealed to the key of this node")
+      fail("the variables are not sealed to the key of this node")
+      return null
     }
-    if (phase === "stopping" || phase === "stopped") return
+  }
+
+  const beginScheduled = async (workload: ProcessWorkload, schedule: RunSchedule) => {
+    const variables = await openVariables(workload)
+    if (variables === null) return
+    const redact = redactor(Object.values(variables))
+    const request = {
+      tenant: stage.tenant,
+      workload,
+      variables,
+      limitMs: schedule.limit,
+      onLine: (stream: "stdout" | "stderr" | "platform", text: string) =>
+        options.onLine(stream, redact(text))
+    }
+    const start = () => processes.startRun(request)
+    job = { release: spec.release, schedule, start }
+    become({ ...state, state: "healthy" })
+  }
+
+  const beginProcess = async (workload: ProcessWorkload): Promise<void> => {
+    const variables = await openVariables(workload)
+    if (variables === null) return
     run += 1
     const own = run
     const { promise: settled, resolve } = Promise.withResolvers<void>()
@@ -163,7 +192,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
   const begin = (): void => {
     const { workload } = spec
     if (workload.kind === "static") void beginStatic(workload)
-    if (workload.kind === "process") starts.add(() => beginProcess(workload), options.urgent)
+    if (workload.kind !== "process") return
+    if (workload.schedule !== undefined) void beginScheduled(workload, workload.schedule)
+    else starts.add(() => beginProcess(workload), options.urgent)
   }
 
   const stopAsleep = async (): Promise<void> => {
@@ -223,6 +254,9 @@ export const startRelease = (options: ReleaseOptions): Release => {
       return upstream
     },
     wake: sleep.wake,
+    get job() {
+      return job
+    },
     get workers() {
       return workers
     },

@@ -39,12 +39,13 @@ export interface SleepOptions {
   readonly onChange: (words: string) => void
 }
 
-/** What has workers works although nobody asks it. */
+/** What has workers, or is one, works although nobody asks it. */
 export const maySleep = (
   workload: Workload
 ): workload is ProcessWorkload & { readonly idleAfter: number } =>
   workload.kind === "process" &&
   typeof workload.idleAfter === "number" &&
+  workload.listens !== false &&
   Object.keys(workload.workers ?? {}).length === 0
 
 export const neverSleeps: Sleep = {

@@ -12,9 +12,12 @@ import type { FileCache } from "./FileCache.ts"
 import type { NodeKey } from "./NodeKey.ts"
 import type { Processes } from "./process/Processes.ts"
 import { type Release, startRelease } from "./Release.ts"
+import type { RunRecords } from "./RunRecords.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
 import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
+import type { Time } from "./Time.ts"
+import { makeTimetable } from "./Timetable.ts"
 import type { Variants } from "./Variants.ts"
 import { makeShift, noWorkers } from "./Workers.ts"
 
@@ -41,6 +44,9 @@ export interface StageOptions {
   readonly sleepers: Sleepers
   readonly runtimeLog: RuntimeLog
   readonly fileCache: FileCache
+  readonly time: Time
+  readonly runRecords: RunRecords
+  readonly onRunEnd: (stage: string, outcome: string) => void
   readonly variants: Variants
   readonly emit: (observation: ReleaseObserved | RouteObserved) => void
   /** Milliseconds that those being answered get before their release is stopped. */
@@ -61,6 +67,18 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
   let route: RouteObserved | null = null
   let closing = false
   const shift = makeShift()
+  const timetable = makeTimetable({
+    stage: first.stage,
+    time: options.time,
+    starts: options.starts,
+    records: options.runRecords,
+    say: (release, words) =>
+      options.runtimeLog.append(first.stage, release, "platform", words, "schedule"),
+    onEnd: (outcome) => options.onRunEnd(first.stage, outcome),
+    onChange: () => {
+      if (routed !== null) tell(routed)
+    }
+  })
   const graceMs = (): number => (closing ? Math.min(2_000, options.graceMs) : options.graceMs)
 
   const converge = (): void => {
@@ -83,6 +101,8 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     // Without a working predecessor, requests wait for the wanted one: so after a restart.
     if (wanted === null || isHealthy(wanted) || !routed?.everHealthy) routed = wanted
     shift.give(routed?.everHealthy ? routed.workers : noWorkers, graceMs())
+    // One that comes back with its node has not been in place yet, and keeps its time.
+    if (routed === null || routed.everHealthy) timetable.give(routed?.job ?? null)
     if (routed !== wanted || (wanted !== null && !wanted.everHealthy)) return
     const release = wanted?.spec.release ?? null
     if (route?.generation === spec.generation && route.release === release) return
@@ -135,8 +155,14 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     retries += 1
   }
 
+  const observedOf = (release: Release): ReleaseObserved => {
+    const { observed: schedule } = timetable
+    const isOn = release === routed && release.job !== null && schedule !== undefined
+    return { ...release.observed, ...(isOn ? { schedule } : {}) }
+  }
+
   const tell = (release: Release): void => {
-    const { observed } = release
+    const observed = observedOf(release)
     // The same release may have come back while its predecessor is still stopping.
     if ((releases.get(observed.release) ?? release) !== release) return
     const text = JSON.stringify(observed)
@@ -159,9 +185,11 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
 
   const remove = async (generation: number): Promise<void> => {
     if (retry !== null) clearTimeout(retry)
+    // First: that nothing is routed here any more is no change of its schedule.
+    const idle = timetable.close(graceMs())
     spec = { ...spec, generation, hostnames: [], route: null, releases: [] }
     converge()
-    await Promise.all(leaving.values())
+    await Promise.all([...leaving.values(), idle])
   }
 
   converge()
@@ -193,7 +221,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
       return () => waiting.delete(once)
     },
     observations: () => [
-      ...[...leaving.keys(), ...releases.values()].map((release) => release.observed),
+      ...[...leaving.keys(), ...releases.values()].map(observedOf),
       ...(route === null ? [] : [route])
     ]
   }

@@ -30,7 +30,7 @@ export const withPlan = (input: ObjectSchema): ObjectSchema => ({
   ...input,
   properties: {
     ...input.properties,
-    plan: { type: "boolean", description: "true: only say what would change" }
+    plan: { type: "boolean", description: "Only say what would change" }
   }
 })
 

@@ -1,6 +1,6 @@
 /** What a node is to run for a release: its artifact, its settings and its sealed variables. */
-import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
-import { defaultIdleAfter } from "@deploy-mcp/domain/model/Service"
+import { type Artifact, isPortless } from "@deploy-mcp/domain/model/Artifact"
+import { defaultIdleAfter, defaultTimeLimit } from "@deploy-mcp/domain/model/Service"
 import type { StaticWorkload, Workload } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { ReleaseRow } from "./store/ReleaseStore.ts"
 
@@ -12,6 +12,8 @@ export const workloadOf = (
 ): Workload => {
   const { directory, runtime } = artifact
   if (runtime.kind === "static") return filesOf(directory, runtime)
+  const portless = isPortless(runtime)
+  const { schedule, time_limit = defaultTimeLimit } = settings
   const run = {
     variables,
     port: settings.port ?? null,
@@ -20,7 +22,12 @@ export const workloadOf = (
     memory: settings.memory,
     cpu: settings.cpu,
     startTimeout,
-    ...(settings.mode === "on_demand"
+    ...(settings.type === "backend" ? { anyStatus: true } : {}),
+    ...(portless ? { listens: false } : {}),
+    ...(portless && schedule !== undefined
+      ? { schedule: { cron: schedule, limit: time_limit * 1_000 } }
+      : {}),
+    ...(settings.mode === "on_demand" && !portless
       ? { idleAfter: (settings.idle_after ?? defaultIdleAfter) * 1_000 }
       : {})
   }

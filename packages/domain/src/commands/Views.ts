@@ -3,7 +3,8 @@ import { Schema } from "effect"
 import { Failure } from "../Failure.ts"
 import { DeploymentCause, DeploymentPhase } from "../model/Deployment.ts"
 import { ServiceName } from "../model/Names.ts"
-import { ServiceSettings } from "../model/Service.ts"
+import { ServiceSettings, ServiceType } from "../model/Service.ts"
+import { RunOutcome } from "../node/NodeProtocol.ts"
 
 /** ISO 8601 in UTC. */
 const Time = Schema.String
@@ -33,9 +34,10 @@ export const DeploymentView = Schema.Struct({
   created_at: Time,
   finished_at: Schema.NullOr(Time),
   phases: Schema.Array(Schema.Struct({ phase: DeploymentPhase, ms: Schema.Int })),
-  url: Schema.String,
+  /** Null: it has no port. */
+  url: Schema.NullOr(Schema.String),
   /** A curl line that works without name resolution. */
-  try: Schema.String,
+  try: Schema.NullOr(Schema.String),
   failure: Schema.NullOr(Failure),
   next: Schema.String
 })
@@ -54,10 +56,11 @@ export const ServiceView = Schema.Struct({
   name: ServiceName,
   project: Schema.String,
   status: ServiceStatus,
-  type: Schema.Literals(["webapp_static", "webapp", "backend"]),
-  mode: Schema.Literals(["static", "on_demand", "persistent"]),
-  url: Schema.String,
-  try: Schema.String,
+  type: ServiceType,
+  mode: Schema.Literals(["static", "on_demand", "persistent", "scheduled"]),
+  /** Null: it has no port. */
+  url: Schema.NullOr(Schema.String),
+  try: Schema.NullOr(Schema.String),
   /** `host/owner/name` */
   repo: Schema.String,
   branch: Schema.String,
@@ -117,8 +120,28 @@ export const LimitView = Schema.Struct({
   note: Schema.String
 })
 
+export const ScheduleView = Schema.Struct({
+  /** In UTC. */
+  cron: Schema.String,
+  /** Null: nothing is live, or its node is away. */
+  next_run: Schema.NullOr(Time),
+  last_run: Schema.NullOr(
+    Schema.Struct({
+      number: Schema.Int,
+      outcome: Schema.Literals(["running", ...RunOutcome.literals]),
+      /** Null: it runs, or did not end by itself. */
+      exit_code: Schema.NullOr(Schema.Int),
+      started_at: Time,
+      ms: Schema.NullOr(Schema.Int)
+    })
+  )
+})
+export type ScheduleView = typeof ScheduleView.Type
+
 export const ServiceDetail = Schema.Struct({
   ...ServiceView.fields,
+  /** Null: it is on none. */
+  schedule: Schema.NullOr(ScheduleView),
   settings: ServiceSettings,
   /** Rises with each change of settings or variables. */
   revision: Schema.Int,

@@ -6,16 +6,21 @@
  * Visitors of a provider that routes come by hostname, those of another one to the endpoint that it tells.
  */
 import { assert, layer as withLayer } from "@effect/vitest"
-import { Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import { Deploy, type Observation } from "../Deploy.ts"
-import { ReleaseId, StageId } from "../model/Ids.ts"
+import type { ReleaseId, StageId } from "../model/Ids.ts"
 import type { LogSearch } from "../model/LogLine.ts"
 import type {
+  EdgeHello,
   EndpointWorkload,
+  ImageWorkload,
+  ProcessWorkload,
   ReleaseObserved,
   StageSpec,
   Workload
 } from "../node/NodeProtocol.ts"
+import { stageOf, worker, yearly } from "./DeploySamples.ts"
+import * as Laws from "./Laws.ts"
 
 export interface DeployWorld<W> {
   /** What outlives an instance of the provider: a node. Made once for the suite. */
@@ -31,6 +36,11 @@ export interface DeployWorld<W> {
    * asked to end, `<text> has ended`. Absent: the provider runs no programs.
    */
   readonly working?: (text: string) => Effect.Effect<Workload, unknown, W | Scope.Scope>
+  /**
+   * A worker without a port that goes on until it is asked to end. Absent: the provider must refuse
+   * one, and what is on a schedule, with `Unsupported`.
+   */
+  readonly portless?: Effect.Effect<ProcessWorkload | ImageWorkload, unknown, W | Scope.Scope>
 }
 
 export interface Door {
@@ -43,7 +53,7 @@ export interface Door {
 export const suite = <W>(
   name: string,
   provider: Layer.Layer<Deploy, unknown, W>,
-  { world, get, site, doomed, working }: DeployWorld<W>
+  { world, get, site, doomed, working, portless }: DeployWorld<W>
 ): void => {
   let epoch = 0
   const endpoints = new Map<ReleaseId, EndpointWorkload>()
@@ -62,16 +72,16 @@ export const suite = <W>(
     Effect.gen(function* () {
       const deploy = yield* Deploy
       const seen = seenBy(endpoints)
-      const hello = yield* Deferred.make<void>()
+      const hello = yield* Deferred.make<EdgeHello>()
       epoch += 1
       yield* deploy.attach(epoch).pipe(
         Stream.runForEach((observation) => {
           seen.note(observation)
-          return observation.type === "hello" ? Deferred.succeed(hello, undefined) : Effect.void
+          return observation.type === "hello" ? Deferred.succeed(hello, observation) : Effect.void
         }),
         Effect.forkScoped
       )
-      yield* Deferred.await(hello)
+      const greeted = yield* Deferred.await(hello)
       yield* deploy.snapshot(stages)
       const settled = (spec: StageSpec) =>
         until(`generation ${spec.generation} of ${spec.name}`, () =>
@@ -87,7 +97,7 @@ export const suite = <W>(
           Deploy.use((deploy) => deploy.ensure(spec)),
           settled(spec)
         )
-      const result = yield* use({ ...seen, settled, ensure })
+      const result = yield* use({ ...seen, greeting: () => greeted, settled, ensure })
       if (!deploy.routes) assert.isFalse(seen.routed(), "a route is told by whoever routes")
       return result
     }).pipe(Effect.scoped, (effect) =>
@@ -250,6 +260,61 @@ export const suite = <W>(
       )
     }
 
+    if (portless === undefined) {
+      it.effect("refuses what has no port as Unsupported, and says so in its greeting", () =>
+        control([], ({ greeting }) =>
+          Effect.gen(function* () {
+            assert.isUndefined(greeting().runs)
+            for (const workload of [worker, { ...worker, schedule: yearly }]) {
+              const spec = stageOf(12, 1, [workload], null)
+              yield* Laws.isUnsupported(Deploy.use((deploy) => deploy.ensure(spec)))
+              yield* Laws.isUnsupported(Deploy.use((deploy) => deploy.snapshot([spec])))
+            }
+          })
+        )
+      )
+    } else {
+      it.effect("runs what has no port, where no hostname leads to it", () =>
+        Effect.gen(function* () {
+          const one = yield* portless
+          const worker = stageOf(12, 1, [one, one], 0)
+          yield* control([], ({ ensure, greeting, release }) =>
+            Effect.gen(function* () {
+              assert.sameMembers([...(greeting().runs ?? [])], ["worker", "schedule"])
+              yield* ensure({ ...worker, hostnames: [] })
+              yield* until("both are healthy", () =>
+                [0, 1].every((index) => release(worker, index)?.state === "healthy")
+              )
+              const seen = release(worker, 0)
+              assert.deepStrictEqual([seen?.port, seen?.endpoint], [null, undefined])
+              assert.isNull(yield* visit(worker))
+              const moved = { ...stageOf(12, 2, [one, one], 1), hostnames: [] }
+              yield* ensure({ ...moved, releases: moved.releases.slice(1) })
+              assert.strictEqual(release(worker, 1)?.state, "healthy")
+            })
+          )
+        })
+      )
+
+      it.effect("has what is on a schedule in place at once, and says when it is due", () =>
+        Effect.gen(function* () {
+          const workload = { ...(yield* portless), schedule: yearly }
+          const spec = { ...stageOf(13, 1, [workload], 0), hostnames: [] }
+          yield* control([], ({ ensure, release }) =>
+            Effect.gen(function* () {
+              yield* ensure(spec)
+              yield* until("it is told", () => release(spec, 0)?.schedule !== undefined)
+              const { schedule, state } = release(spec, 0) ?? {}
+              const now = yield* Clock.currentTimeMillis
+              assert.strictEqual(state, "healthy")
+              assert.isNull(schedule?.last)
+              assert.isAbove(schedule?.next ?? 0, now)
+            })
+          )
+        })
+      )
+    }
+
     it.effect("has no lines of a stage that printed none", () =>
       control([], () =>
         Effect.gen(function* () {
@@ -270,6 +335,8 @@ export const suite = <W>(
 }
 
 interface Control extends Seen {
+  /** How the node presented itself. */
+  readonly greeting: () => EdgeHello
   /** The node has converged to this. */
   readonly settled: (spec: StageSpec) => Effect.Effect<void>
   readonly ensure: (spec: StageSpec) => Effect.Effect<void, unknown, Deploy>
@@ -310,25 +377,3 @@ const until = (what: string, isSo: () => boolean): Effect.Effect<void> =>
     Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1000 }),
     Effect.orDie
   )
-
-/** A stage of its own for each test; its route leads to the release with this index. */
-const stageOf = (
-  n: number,
-  generation: number,
-  workloads: ReadonlyArray<Workload>,
-  route: number | null
-): StageSpec => {
-  const releases = workloads.map((workload, index) => ({
-    release: ReleaseId.make(`rel_${`${n}${index}`.padStart(20, "c")}`),
-    workload
-  }))
-  return {
-    stage: StageId.make(`stg_${String(n).padStart(20, "c")}`),
-    generation,
-    name: `kit-${n}`,
-    tenant: 1,
-    hostnames: [`kit-${n}`],
-    route: route === null ? null : (releases[route]?.release ?? null),
-    releases
-  }
-}

@@ -19,6 +19,8 @@ export const BuildPlan = Schema.Struct({
   install: Schema.optionalKey(Schema.String),
   build: Schema.optionalKey(Schema.String),
   start: Schema.optionalKey(Schema.String),
+  /** False: `start` has no port. Absent: it answers requests at PORT. */
+  listens: Schema.optionalKey(Schema.Boolean),
   /** Processes beside the one that answers requests, each a command line by its name, as in a Procfile. */
   workers: Schema.optionalKey(Workers),
   /** Folder that is served, for static sites, relative to the root directory. */
@@ -41,27 +43,35 @@ export const StaticRuntime = Schema.Struct({
   spa: Schema.optionalKey(Schema.Boolean)
 })
 
-/** A command that listens on PORT. */
+/** A command, which listens on PORT. */
 export const ProcessRuntime = Schema.Struct({
   kind: Schema.Literal("process"),
   /** A tenant's shell command line, run inside the sandbox only, in the artifact's directory. */
   start: Schema.String,
   /** Programs needed on PATH, each a directory on the host, e.g. the toolchain's `bin`. */
   path: Schema.Array(Schema.String),
+  /** False: it has no port. */
+  listens: Schema.optionalKey(Schema.Boolean),
   workers: Schema.optionalKey(Workers)
 })
 
-/** A container that listens on PORT. */
+/** A container, which listens on PORT. */
 export const ImageRuntime = Schema.Struct({
   kind: Schema.Literal("image"),
   /** Where the image is found by its digest, e.g. `sha256:…` in one engine, or `host/name@sha256:…`. */
   image: Schema.String,
   /** A tenant's shell command line, run inside the container; absent: the image's own command. */
   start: Schema.optionalKey(Schema.String),
+  /** False: it has no port. */
+  listens: Schema.optionalKey(Schema.Boolean),
   workers: Schema.optionalKey(Workers)
 })
 export const Runtime = Schema.Union([StaticRuntime, ProcessRuntime, ImageRuntime])
 export type Runtime = typeof Runtime.Type
+
+/** Nobody can ask it anything: a worker, or what runs on a schedule. */
+export const isPortless = (runtime: Runtime): boolean =>
+  runtime.kind !== "static" && runtime.listens === false
 
 export const Artifact = Schema.Struct({
   key: ArtifactKey,

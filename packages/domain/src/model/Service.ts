@@ -1,5 +1,6 @@
 /** What an agent deploys: a repository, a branch and settings, unique by name in a project. */
 import { Schema } from "effect"
+import { parseCron } from "../node/Cron.ts"
 import { OwnerId, ProjectId, type RepositoryId, ServiceId, StageId } from "./Ids.ts"
 import { BranchName, HttpPath, RelativePath, ServiceName } from "./Names.ts"
 
@@ -9,6 +10,23 @@ export type BuildPack = typeof BuildPack.Type
 /** What a service with a process does when nobody asks it: sleep until the next request, or run on. */
 export const RunMode = Schema.Literals(["on_demand", "persistent"])
 export type RunMode = typeof RunMode.Type
+
+/**
+ * What a service is: files; a program that answers at its URL, `webapp` below 500 at `/` and `backend`
+ * with any status; or one that has no port.
+ */
+export const ServiceType = Schema.Literals(["webapp_static", "webapp", "backend", "worker"])
+export type ServiceType = typeof ServiceType.Type
+
+/** Five fields of cron, in UTC. */
+export const CronSchedule = Schema.String.pipe(
+  Schema.check(
+    Schema.makeFilter((text) => {
+      const found = parseCron(text)
+      return typeof found === "string" ? found : true
+    })
+  )
+)
 
 const Command = Schema.String.pipe(
   Schema.check(
@@ -29,6 +47,14 @@ export const ServiceSettings = Schema.Struct({
   memory: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 32, maximum: 16384 }))),
   /** Cores; 0.5 is half a core. */
   cpu: Schema.Finite.pipe(Schema.check(Schema.isBetween({ minimum: 0.05, maximum: 16 }))),
+  /** Absent: what is detected. */
+  type: Schema.optionalKey(ServiceType),
+  /** It has no standing process: each run is started when this is due, in UTC. */
+  schedule: Schema.optionalKey(CronSchedule),
+  /** Seconds after which a run is stopped; absent: 3600. */
+  time_limit: Schema.optionalKey(
+    Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 1, maximum: 86_400 })))
+  ),
   /** Absent: persistent. */
   mode: Schema.optionalKey(RunMode),
   /** Seconds without a request after which a service on demand is put to sleep; absent: 900. */
@@ -47,6 +73,9 @@ export const settingNames = [
   "port",
   "memory",
   "cpu",
+  "type",
+  "schedule",
+  "time_limit",
   "mode",
   "idle_after",
   "install_command",
@@ -59,6 +88,7 @@ export const defaultMemory = 256
 export const defaultCpu = 1
 export const defaultMode: RunMode = "persistent"
 export const defaultIdleAfter = 900
+export const defaultTimeLimit = 3_600
 
 /** Identity of a repository: `host/owner/name`. It may name one that does not exist yet. */
 export const RepositoryIdentity = Schema.Struct({

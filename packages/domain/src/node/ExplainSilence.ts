@@ -10,6 +10,13 @@ export interface HealthAnswer {
   readonly evidence: ReadonlyArray<string>
 }
 
+/** What of a program says which answer is a healthy one. */
+export type Asked = Pick<ProcessWorkload, "anyStatus" | "healthPath">
+
+/** A status below this is healthy. */
+export const healthyBelow = ({ anyStatus = false, healthPath }: Asked): number =>
+  healthPath !== null ? 400 : anyStatus ? 1_000 : 500
+
 /** `port` is what PORT said; `reachable` tells whether visitors could be led to a socket. */
 export const explainSilence = (
   asked: Pick<ProcessWorkload, "startTimeout" | "healthPath" | "port">,

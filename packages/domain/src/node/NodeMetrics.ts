@@ -21,6 +21,8 @@ export const StageMetrics = Schema.Struct({
   starts: Schema.Int,
   /** Times that a process was started again after it had been healthy. */
   restarts: Schema.Int,
+  /** Ended runs of a schedule by outcome. Absent: the node knows none. */
+  runs: Schema.optionalKey(Schema.Record(Schema.String, Schema.Int)),
   /** Lines of its log that were not kept. */
   droppedLines: Schema.Int,
   /** Bytes of its processes; null: nothing runs, or nobody can tell. */

@@ -9,6 +9,8 @@
  * Version 2 has roles: what a control of one role wants, its epoch and its revision are its own, and a
  * snapshot is everything of that role. A stage has one role at a time: the newer generation takes it,
  * and of two equal ones the later word. In version 1 every control is of the role `deploy`.
+ *
+ * A node says in its greeting what it can do that older ones can't; control asks it for nothing else.
  */
 import { Schema } from "effect"
 import { Workers } from "../model/Artifact.ts"
@@ -40,6 +42,15 @@ export const EndpointWorkload = Schema.Struct({
   port: Schema.Int
 })
 
+/** When a program without a standing process is run. */
+export const RunSchedule = Schema.Struct({
+  /** Five fields, in UTC; see Cron. */
+  cron: Schema.String,
+  /** Milliseconds after which a run is stopped. */
+  limit: Schema.Int
+})
+export type RunSchedule = typeof RunSchedule.Type
+
 /** How every program is run, whatever brings it. */
 const run = {
   /** Environment as a JSON object of strings, sealed to the node's key (SealedBox). */
@@ -48,6 +59,18 @@ const run = {
   port: Schema.NullOr(Schema.Int),
   /** Must answer below 400. Null: `/` must answer below 500. */
   healthPath: Schema.NullOr(Schema.String),
+  /** True: any answer at `/` is a healthy one. An older node wants one below 500. */
+  anyStatus: Schema.optionalKey(Schema.Boolean),
+  /**
+   * False: it has no port, is healthy when it stays up for some seconds, and no hostname leads to it.
+   * Only for a node that `runs` workers.
+   */
+  listens: Schema.optionalKey(Schema.Boolean),
+  /**
+   * It has no standing process: the release is healthy once it is in place, and while it is the one
+   * that is routed to, the node starts a run when one is due. Only for a node that `runs` schedules.
+   */
+  schedule: Schema.optionalKey(RunSchedule),
   /**
    * Processes without a port, by name: they run while the release is the one that is routed to, and
    * each is restarted by itself. Their failures never touch the one that answers.
@@ -97,6 +120,13 @@ export type StaticWorkload = typeof StaticWorkload.Type
 export type ProcessWorkload = typeof ProcessWorkload.Type
 export type ImageWorkload = typeof ImageWorkload.Type
 export type EndpointWorkload = typeof EndpointWorkload.Type
+
+/** What a node has to be able to run for this; null: every one is. */
+export const neededOf = (workload: Workload): Runs | null => {
+  if (workload.kind === "static" || workload.kind === "endpoint") return null
+  if (workload.schedule !== undefined) return "schedule"
+  return workload.listens === false ? "worker" : null
+}
 
 export const ReleaseSpec = Schema.Struct({ release: ReleaseId, workload: Workload })
 export type ReleaseSpec = typeof ReleaseSpec.Type
@@ -186,6 +216,10 @@ export const Isolation = Schema.Struct({
 })
 export type Isolation = typeof Isolation.Type
 
+/** Kinds of programs without a port. */
+export const Runs = Schema.Literals(["worker", "schedule"])
+export type Runs = typeof Runs.Type
+
 export const EdgeHello = Schema.Struct({
   type: Schema.Literal("hello"),
   /** What is spoken on this connection: what control asked for. */
@@ -202,7 +236,9 @@ export const EdgeHello = Schema.Struct({
   problem: Schema.NullOr(Schema.String),
   isolation: Isolation,
   /** It answers MetricsRequest. Absent: it does not know it. */
-  measures: Schema.optionalKey(Schema.Boolean)
+  measures: Schema.optionalKey(Schema.Boolean),
+  /** What it runs besides programs with a port. Absent: nothing. */
+  runs: Schema.optionalKey(Schema.Array(Runs))
 })
 /** Accepted and kept on disk. */
 export const Applied = Schema.Struct({
@@ -229,7 +265,8 @@ export const ProcessFailure = Schema.Struct({
     "loopback_only",
     "fixed_port",
     "unhealthy",
-    "crash_loop"
+    "crash_loop",
+    "kind_unsupported"
   ]),
   cause: Schema.String,
   evidence: Schema.Array(Schema.String),
@@ -243,6 +280,27 @@ export type ReleaseState = typeof ReleaseState.Type
 
 export const Asleep = Schema.Literals(["frozen", "stopped"])
 export type Asleep = typeof Asleep.Type
+
+export const RunOutcome = Schema.Literals(["succeeded", "failed", "timed_out", "interrupted"])
+export type RunOutcome = typeof RunOutcome.Type
+
+/** One run of a program that is on a schedule. Times are milliseconds since 1970. */
+export const RunObserved = Schema.Struct({
+  /** Counts the runs of the stage. */
+  number: Schema.Int,
+  startedAt: Schema.Int,
+  /** Null: it is under way. */
+  ended: Schema.NullOr(
+    Schema.Struct({
+      outcome: RunOutcome,
+      /** Exit code; null: a signal ended it, or it could not be started. */
+      code: Schema.NullOr(Schema.Int),
+      /** Null: its node ended meanwhile. */
+      ms: Schema.NullOr(Schema.Int)
+    })
+  )
+})
+export type RunObserved = typeof RunObserved.Type
 
 /** One release as it is now. `failed` is final for a release that was never healthy; a live one is restarted. */
 export const ReleaseObserved = Schema.Struct({
@@ -261,6 +319,10 @@ export const ReleaseObserved = Schema.Struct({
    * while. Absent: it is awake.
    */
   asleep: Schema.optionalKey(Asleep),
+  /** Of a routed release that runs on a schedule: when the next run is due, and the newest one. */
+  schedule: Schema.optionalKey(
+    Schema.Struct({ next: Schema.NullOr(Schema.Int), last: Schema.NullOr(RunObserved) })
+  ),
   failure: Schema.NullOr(ProcessFailure)
 })
 export type ReleaseObserved = typeof ReleaseObserved.Type

@@ -1,6 +1,6 @@
 /** One question over HTTP whether a process is ready for visitors. */
 import { request } from "node:http"
-import type { HealthAnswer } from "@deploy-mcp/domain/node/ExplainSilence"
+import { type Asked, type HealthAnswer, healthyBelow } from "@deploy-mcp/domain/node/ExplainSilence"
 import type { Endpoint } from "./Processes.ts"
 
 /** An answer may take this long, so that one lost question does not use up the whole time. */
@@ -9,12 +9,12 @@ const excerptLength = 500
 
 export const askHealth = (
   endpoint: Endpoint,
-  healthPath: string | null,
+  asked: Asked,
   deadline: number,
   signal: AbortSignal
 ): Promise<HealthAnswer> =>
   new Promise((resolve) => {
-    const limit = healthPath === null ? 500 : 400
+    const limit = healthyBelow(asked)
     const timeout = Math.max(250, Math.min(patienceMs, deadline - Date.now()))
     const none = (error: Error) =>
       resolve({
@@ -25,7 +25,7 @@ export const askHealth = (
     const question = request(
       {
         ...endpoint,
-        path: healthPath ?? "/",
+        path: asked.healthPath ?? "/",
         agent: false,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
         headers: { host: "localhost", "user-agent": "deploy-mcp-health", accept: "*/*" }

@@ -43,7 +43,7 @@ export const awaitHealthy = async (
       endpoint = workload.port === null ? elsewhere(run, seen) : null
     }
     if (endpoint) {
-      health = await askHealth(endpoint, workload.healthPath, deadline, signal)
+      health = await askHealth(endpoint, workload, deadline, signal)
       if (health.healthy) return { endpoint, failure: null }
     }
     const late = Date.now() >= deadline

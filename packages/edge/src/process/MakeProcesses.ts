@@ -10,6 +10,7 @@ import { launchInSlot } from "./LaunchInSlot.ts"
 import { type Machine, probeMachine } from "./Machine.ts"
 import type { Processes, ProcessesOptions, RunningWorker } from "./Processes.ts"
 import { reap } from "./Reap.ts"
+import { runToEnd } from "./RunToEnd.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
 import { makeSlotPool, type SlotPool } from "./SlotPool.ts"
 import { supervise } from "./Supervise.ts"
@@ -62,6 +63,13 @@ export const makeProcesses = async (
       return {
         stop: (graceMs) => worker.stop(graceMs).finally(() => running.delete(worker))
       }
+    },
+    startRun: (request) => {
+      if (closing) throw new Error("the edge is ending")
+      const job = runToEnd(request, launch)
+      running.add(job)
+      void job.ended.finally(() => running.delete(job))
+      return job
     },
     close: () => {
       closing ??= close()

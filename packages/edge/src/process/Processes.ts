@@ -4,7 +4,8 @@ import type {
   Isolation,
   ProcessFailure,
   ProcessWorkload,
-  ReleaseState
+  ReleaseState,
+  RunOutcome
 } from "@deploy-mcp/domain/node/NodeProtocol"
 
 /** Where a process is reached from the edge. */
@@ -51,6 +52,24 @@ export interface RunningWorker {
   readonly stop: (graceMs: number) => Promise<void>
 }
 
+/** A program that is to end by itself. */
+export type RunRequest = WorkerRequest & { readonly limitMs: number }
+
+export interface RunEnd {
+  readonly outcome: RunOutcome
+  /** Null: it did not end by itself, or could not be started. */
+  readonly code: number | null
+  /** Why it failed, in a sentence; empty: there is nothing more to say. */
+  readonly cause: string
+}
+
+export interface RunningJob extends RunningWorker {
+  /** Resolves when its program runs, or never will. */
+  readonly launched: Promise<void>
+  /** Resolves when nothing of it is left. */
+  readonly ended: Promise<RunEnd>
+}
+
 export interface RunningProcess {
   readonly state: ProcessState
   /**
@@ -72,6 +91,8 @@ export interface Processes {
   readonly start: (request: ProcessRequest) => RunningProcess
   /** Starts and keeps running: restarts with back-off whenever it ends, and says so in its log. */
   readonly startWorker: (request: WorkerRequest) => RunningWorker
+  /** Starts it once. */
+  readonly startRun: (request: RunRequest) => RunningJob
   /** Stops everything at once; for the edge's own end. */
   readonly close: () => Promise<void>
 }

@@ -1,14 +1,11 @@
 /** The life of one release's process: start, become healthy, be started again, stop. */
 import { setTimeout as pause } from "node:timers/promises"
 import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
-import {
-  evidenceLines,
-  explainExit,
-  keptLines,
-  takenPort
-} from "@deploy-mcp/domain/node/ExplainExit"
+import { evidenceLines, explainExit, takenPort } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { awaitHealthy } from "./AwaitHealthy.ts"
+import { awaitSteady } from "./AwaitSteady.ts"
+import { keepLines } from "./KeptLines.ts"
 import {
   endGently,
   isLaunched,
@@ -91,7 +88,8 @@ interface End {
 }
 
 interface Listeners {
-  readonly onHealthy: (endpoint: Endpoint, run: Launched) => void
+  /** Null: it has no port. */
+  readonly onHealthy: (endpoint: Endpoint | null, run: Launched) => void
   /** Comes as soon as a healthy one has ended: visitors must not be sent there while it is cleared. */
   readonly onDown: (end: End) => void
 }
@@ -105,15 +103,11 @@ const runOnce = async (
   attempt = 1
 ): Promise<End> => {
   const { tenant, variables, workload } = request
-  const lines: Array<string> = []
-  const onLine: ProcessRequest["onLine"] = (stream, text) => {
-    if (stream !== "platform") lines.push(text)
-    if (lines.length > keptLines) lines.shift()
-    request.onLine(stream, text)
-  }
+  const { listens = true } = workload
+  const { lines, onLine } = keepLines(request.onLine)
   const stopped: End = { failure: notStarted("It was stopped."), healthyMs: 0, told: false }
   if (stop.signal.aborted) return stopped
-  const run = await launch({ tenant, variables, workload, onLine, listens: true }).catch(
+  const run = await launch({ tenant, variables, workload, onLine, listens }).catch(
     (error: unknown) => error
   )
   if (!isLaunched(run)) return { failure: notLaunched(run), healthyMs: 0, told: false }
@@ -121,7 +115,7 @@ const runOnce = async (
   const ended = run.exited.then((exit) => explainExit(exit, run, workload, lines))
   const watching = new AbortController()
   const outcome = await Promise.race([
-    awaitHealthy(run, workload, watching.signal),
+    listens ? awaitHealthy(run, workload, watching.signal) : awaitSteady(workload, watching.signal),
     ended,
     stop.requested
   ])

@@ -1,8 +1,9 @@
 /** The life of one worker: started, started again whenever it ends, stopped. Nobody waits for it. */
 import { setTimeout as pause } from "node:timers/promises"
 import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
-import { explainExit, keptLines } from "@deploy-mcp/domain/node/ExplainExit"
+import { explainExit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
+import { keepLines } from "./KeptLines.ts"
 import { endGently, isLaunched, type Launch, notLaunched } from "./Launch.ts"
 import type { RunningWorker, WorkerRequest } from "./Processes.ts"
 import { makeStop, type Stop } from "./Stop.ts"
@@ -44,12 +45,7 @@ interface End {
 const runOnce = async (request: WorkerRequest, launch: Launch, stop: Stop): Promise<End | null> => {
   if (stop.signal.aborted) return null
   const { tenant, variables, workload } = request
-  const lines: Array<string> = []
-  const onLine: WorkerRequest["onLine"] = (stream, text) => {
-    if (stream !== "platform") lines.push(text)
-    if (lines.length > keptLines) lines.shift()
-    request.onLine(stream, text)
-  }
+  const { lines, onLine } = keepLines(request.onLine)
   const run = await launch({ tenant, variables, workload, onLine, listens: false }).catch(
     (error: unknown) => error
   )

@@ -24,6 +24,8 @@ export interface Harness {
   edge: Edge
   control: Control
   readonly get: (path: string, options?: AskOptions) => Promise<Answer>
+  /** Another edge on the home of one that has ended. */
+  readonly startEdge: () => Promise<Edge>
   /** Ends the edge and starts another one on the same home. */
   readonly restart: () => Promise<void>
   readonly close: () => Promise<void>
@@ -54,6 +56,7 @@ export const startHarness = async (
     edge,
     control,
     get: (path, ask = {}) => askEdge(harness.edge.appsPort, path, ask),
+    startEdge: start,
     restart: async () => {
       harness.control.close()
       await harness.edge.close()

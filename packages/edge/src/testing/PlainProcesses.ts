@@ -9,6 +9,9 @@ import type {
   Processes,
   ProcessRequest,
   ProcessState,
+  RunEnd,
+  RunningJob,
+  RunRequest,
   WorkerRequest
 } from "../process/Processes.ts"
 
@@ -53,6 +56,32 @@ export const makePlainProcesses = (): PlainProcesses => {
     }
   }
 
+  const startRun = ({ limitMs, onLine, variables, workload }: RunRequest): RunningJob => {
+    const mine = spawnIn(workload, variables)
+    let outcome: RunEnd["outcome"] | null = null
+    const end = (why: RunEnd["outcome"]) => {
+      outcome ??= why
+      mine.kill("SIGKILL")
+    }
+    const late = setTimeout(() => end("timed_out"), limitMs)
+    children.add(mine)
+    readOutput(mine, onLine)
+    const ended = once(mine, "exit").then((): RunEnd => {
+      clearTimeout(late)
+      children.delete(mine)
+      const code = mine.exitCode
+      return { outcome: outcome ?? (code === 0 ? "succeeded" : "failed"), code, cause: "" }
+    })
+    return {
+      launched: Promise.resolve(),
+      ended,
+      stop: async () => {
+        end("interrupted")
+        await ended
+      }
+    }
+  }
+
   const start = (request: ProcessRequest) => {
     let state: ProcessState = { state: "starting", restarts: 0, endpoint: null, failure: null }
     let child: ChildProcess | null = null
@@ -62,9 +91,11 @@ export const makePlainProcesses = (): PlainProcesses => {
       request.onState(state)
     }
     const run = async (): Promise<void> => {
+      const listens = request.workload.listens ?? true
       const port = await freePort()
       if (stopping) return
-      child = spawnIn(request.workload, { PORT: String(port), ...request.variables })
+      const given = listens ? { PORT: String(port) } : {}
+      child = spawnIn(request.workload, { ...given, ...request.variables })
       const mine = child
       children.add(mine)
       readOutput(mine, request.onLine)
@@ -74,7 +105,12 @@ export const makePlainProcesses = (): PlainProcesses => {
         children.delete(mine)
       })
       const began = Date.now()
-      while (!over && !stopping && !(await answers(port, request.workload.healthPath ?? "/"))) {
+      while (
+        listens &&
+        !over &&
+        !stopping &&
+        !(await answers(port, request.workload.healthPath ?? "/"))
+      ) {
         if (Date.now() - began > request.workload.startTimeout) {
           mine.kill("SIGKILL")
           await ended
@@ -84,7 +120,7 @@ export const makePlainProcesses = (): PlainProcesses => {
       }
       if (over && !stopping) return fail("exited", `it exited with ${mine.exitCode}`)
       if (stopping) return
-      become({ state: "healthy", endpoint: { host: "127.0.0.1", port } })
+      become({ state: "healthy", endpoint: listens ? { host: "127.0.0.1", port } : null })
       await ended
       if (stopping) return
       become({ state: "starting", endpoint: null, restarts: state.restarts + 1 })
@@ -128,6 +164,7 @@ export const makePlainProcesses = (): PlainProcesses => {
     },
     start,
     startWorker,
+    startRun,
     alive: () => pidsOf(children),
     working: () => pidsOf(workers),
     close: async () => {

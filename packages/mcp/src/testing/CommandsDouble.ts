@@ -178,6 +178,7 @@ const services = (seen: Seen) =>
     describe: ({ name }) =>
       Effect.as(known(name), {
         ...serviceView(name),
+        schedule: null,
         settings: { build_pack: "auto", memory: 256, cpu: 1 } as const,
         limits: {
           memory_mb: 256,

@@ -6,9 +6,7 @@ import { field } from "../Tool.ts"
 
 export const name = field(ServiceName, "Service, e.g. my-saas")
 
-export const project = Schema.optionalKey(
-  field(ProjectName, "Its project, e.g. shop; default 'default'")
-)
+export const project = Schema.optionalKey(field(ProjectName, "Its project; default 'default'"))
 
 export const host = Schema.optionalKey(
   field(
@@ -18,7 +16,7 @@ export const host = Schema.optionalKey(
 )
 
 export const idempotencyKey = Schema.optionalKey(
-  field(IdempotencyKey, "e.g. a UUID: for 24 hours a retry with it does nothing")
+  field(IdempotencyKey, "e.g. a UUID: a retry within a day does nothing")
 )
 
 /** What a deletion answers when `confirm` is not the name. */

@@ -167,7 +167,7 @@ export const getService = Tool.make({
     include_env: Schema.optionalKey(
       Tool.field(
         Schema.Boolean,
-        "true to show the values of variables; needs the scope variables:read. Default false: names and fingerprints"
+        "true: show values of variables too; needs the scope variables:read"
       )
     ),
     deploy_log_lines: lines("build log"),

@@ -40,14 +40,19 @@ export const variables = {
 }
 
 export const settingFields = {
-  build_pack: Schema.optionalKey(
-    field(settings.build_pack, "How to build; auto (default) detects")
-  ),
-  port: Schema.optionalKey(
-    field(settings.port.schema, "Only for a program that ignores PORT: its port, e.g. 3000")
-  ),
+  build_pack: Schema.optionalKey(field(settings.build_pack, "Default auto: detected")),
+  port: Schema.optionalKey(field(settings.port.schema, "Its own, if it ignores PORT, e.g. 3000")),
   memory: Schema.optionalKey(field(settings.memory, "MiB, e.g. 256 (default)")),
   cpu: Schema.optionalKey(field(settings.cpu, "Cores, e.g. 0.5; default 1")),
+  type: Schema.optionalKey(
+    field(settings.type.schema, "Default detected; worker: no port, no URL")
+  ),
+  schedule: Schema.optionalKey(
+    field(settings.schedule.schema, "Cron in UTC, e.g. 30 3 * * *: runs only then")
+  ),
+  time_limit: Schema.optionalKey(
+    field(settings.time_limit.schema, "Of a scheduled run, seconds; default 3600")
+  ),
   mode: Schema.optionalKey(
     field(settings.mode.schema, "on_demand sleeps when idle; default persistent")
   ),
@@ -55,13 +60,13 @@ export const settingFields = {
     field(settings.idle_after.schema, "Idle seconds before that, e.g. 900 (default)")
   ),
   install_command: Schema.optionalKey(
-    field(settings.install_command.schema, "Instead of the detected one, e.g. npm ci")
+    field(settings.install_command.schema, "Default detected, e.g. npm ci")
   ),
   build_command: Schema.optionalKey(
-    field(settings.build_command.schema, "Instead of the detected one, e.g. npm run build")
+    field(settings.build_command.schema, "Default detected, e.g. npm run build")
   ),
   start_command: Schema.optionalKey(
-    field(settings.start_command.schema, "Instead of the detected one, e.g. node server.js")
+    field(settings.start_command.schema, "Default detected, e.g. node server.js")
   ),
   root_directory: Schema.optionalKey(
     field(settings.root_directory.schema, "Folder of the app in the repository, e.g. apps/web")
@@ -79,6 +84,9 @@ export const changedFields = {
   port: again(settings.port.schema),
   memory: again(settings.memory),
   cpu: again(settings.cpu),
+  type: again(settings.type.schema),
+  schedule: again(settings.schedule.schema),
+  time_limit: again(settings.time_limit.schema),
   mode: again(settings.mode.schema),
   idle_after: again(settings.idle_after.schema),
   install_command: again(settings.install_command.schema),

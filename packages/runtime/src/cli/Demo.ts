@@ -89,7 +89,7 @@ const story = Effect.fnUntraced(function* (stages: Array<Stage>, keep: boolean) 
     yield* push({ directory, commit, remote, branch, force: false })
     const view = yield* mustBeLive(yield* settle({ name, project: undefined }))
     const phases = view.phases.map(({ phase, ms }) => `${phase} ${ms} ms`).join(", ")
-    return { url: view.url, detail: `${view.deployment} is live: ${phases}` }
+    return { url: view.url ?? "", detail: `${view.deployment} is live: ${phases}` }
   })
 
   yield* write(Sample.firstGreeting)

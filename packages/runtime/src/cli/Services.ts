@@ -61,7 +61,7 @@ const rows = (listed: ReadonlyArray<ServiceSummary>) => {
       service.type,
       service.project,
       service.latest_deployment ?? "-",
-      service.url
+      service.url ?? "-"
     ])
   ])
   return [paint("dim", head), ...body]

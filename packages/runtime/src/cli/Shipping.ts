@@ -77,8 +77,8 @@ export const mustBeLive = (view: DeploymentView) =>
       )
 
 export const summary = (view: DeploymentView): ReadonlyArray<string> => [
-  `${paint(["green", "bold"], "✓ live")}  ${paint("bold", view.url)}`,
-  `  try:    ${plain(view.try)}`,
+  `${paint(["green", "bold"], "✓ live")}  ${view.url === null ? plain(view.next) : paint("bold", view.url)}`,
+  ...(view.try === null ? [] : [`  try:    ${plain(view.try)}`]),
   `  phases: ${view.phases.map(({ phase, ms }) => `${phase} ${ms} ms`).join(", ")}`,
   ...(view.failure === null ? [] : failureLines(view.failure))
 ]

@@ -11,6 +11,7 @@ import {
   defaultIdleAfter,
   defaultMemory,
   defaultMode,
+  defaultTimeLimit,
   type RepositoryIdentity,
   type ServiceSettings
 } from "@deploy-mcp/domain/model/Service"
@@ -25,6 +26,7 @@ import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
 import { identifying, publicGit } from "./Identify.ts"
+import { checkFit, isPortlessBy } from "./Kind.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { Sources } from "./Sources.ts"
@@ -64,6 +66,7 @@ export const createService = Effect.gen(function* () {
       cpu: defaultCpu,
       ...input.settings
     }
+    yield* checkFit(settings)
     const variables = yield* seal.fingerprinted(input.variables, input.runtimeOnly ?? [])
     const wanted = specOf({ repository, settings, variables })
 
@@ -107,7 +110,9 @@ export const createService = Effect.gen(function* () {
             })
           }
           yield* planned(
-            `creates the service '${input.name}' at ${urlOf(platform, label)}`,
+            isPortlessBy(settings)
+              ? `creates the service '${input.name}', which has no URL`
+              : `creates the service '${input.name}' at ${urlOf(platform, label)}`,
             source.commit === null
               ? `deploys the first push to '${source.branch}' of ${repository.name}`
               : `deploys commit ${source.commit} of '${source.branch}'`
@@ -191,7 +196,8 @@ const specOf = (spec: {
 /** Settings that mean the same whether they are said or left out. */
 const meantAnyway: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ["mode", defaultMode],
-  ["idle_after", defaultIdleAfter]
+  ["idle_after", defaultIdleAfter],
+  ["time_limit", defaultTimeLimit]
 ])
 
 const byName = (

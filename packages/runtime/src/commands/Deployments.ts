@@ -53,7 +53,7 @@ const make = Effect.gen(function* () {
         input.limit,
         input.before ?? null
       )
-      return yield* present.deployments(rows, service.label)
+      return yield* present.deployments(rows, service)
     }),
 
     wait: Effect.fn("Deployments.wait")(function* (input) {
@@ -65,7 +65,7 @@ const make = Effect.gen(function* () {
       /** Ended, and seen by the node: `finishedAt` is written once the route answers. */
       const look = Effect.gen(function* () {
         const row = yield* store.byId(service.ownerId, id)
-        const deployment = yield* present.deployment(row, service.label)
+        const deployment = yield* present.deployment(row, service)
         const state = `${deployment.status} ${deployment.phase}`
         if (state !== told) yield* input.onChange(deployment)
         told = state
@@ -126,7 +126,7 @@ const make = Effect.gen(function* () {
           }
         )
       }
-      return yield* present.deployment(after, service.label)
+      return yield* present.deployment(after, service)
     })
   })
 })

@@ -1,16 +1,16 @@
 /** Rows as callers see them: names, enums, URLs and the next step. */
 
-import type { DeploymentView, ServiceView } from "@deploy-mcp/domain/commands/Views"
+import type { DeploymentView, ScheduleView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { catalogue, Failure } from "@deploy-mcp/domain/Failure"
-import { Artifact, type Runtime } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase, PhaseTime } from "@deploy-mcp/domain/model/Deployment"
-import { defaultMode, type RunMode, repositoryPath } from "@deploy-mcp/domain/model/Service"
+import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { Platform, tryOf, urlOf } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
-import { repositoryOf, type ServiceRow } from "../store/ServiceStore.ts"
+import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { kindOf } from "./Kind.ts"
 
 export const iso = (at: number): string => new Date(at).toISOString()
 
@@ -21,11 +21,14 @@ export class Present extends Context.Service<
     readonly services: (
       rows: ReadonlyArray<ServiceRow>
     ) => Effect.Effect<ReadonlyArray<ServiceView>>
-    readonly deployment: (row: DeploymentRow, label: string) => Effect.Effect<DeploymentView>
+    /** Of this service, as it was when somebody looked for it. */
+    readonly deployment: (row: DeploymentRow, of: ServiceRow) => Effect.Effect<DeploymentView>
     readonly deployments: (
       rows: ReadonlyArray<DeploymentRow>,
-      label: string
+      of: ServiceRow
     ) => Effect.Effect<ReadonlyArray<DeploymentView>>
+    /** Null: it is on none. */
+    readonly schedule: (row: ServiceRow) => Effect.Effect<ScheduleView | null>
   }
 >()("@deploy-mcp/runtime/Present") {
   static readonly layer = Layer.effect(
@@ -34,49 +37,61 @@ export class Present extends Context.Service<
       const platform = yield* Platform
       const publisher = yield* Publisher
       const store = yield* DeploymentStore
+      const serviceStore = yield* ServiceStore
+
+      const linksOf = (row: ServiceRow): Links =>
+        kindOf(row).hasUrl
+          ? { url: urlOf(platform, row.label), try: tryOf(platform, row.label) }
+          : noLinks
 
       const deployments = Effect.fnUntraced(function* (
         rows: ReadonlyArray<DeploymentRow>,
-        label: (row: DeploymentRow) => string
+        links: (row: DeploymentRow) => Links
       ) {
         const times = Map.groupBy(
           yield* store.phases(rows.map((row) => row.id)),
           ({ deploymentId }) => deploymentId
         )
-        return rows.map((row) =>
-          deploymentView(row, times.get(row.id) ?? [], {
-            url: urlOf(platform, label(row)),
-            try: tryOf(platform, label(row))
-          })
-        )
+        return rows.map((row) => deploymentView(row, times.get(row.id) ?? [], links(row)))
       })
 
       const services = Effect.fnUntraced(function* (rows: ReadonlyArray<ServiceRow>) {
         const newest = yield* store.newestOf(rows.map((row) => row.stageId))
-        const labels = new Map(rows.map((row) => [row.stageId, row.label]))
-        const views = yield* deployments(newest, (row) => labels.get(row.stageId) ?? "")
+        const links = new Map(rows.map((row) => [row.stageId, linksOf(row)]))
+        const views = yield* deployments(newest, (row) => links.get(row.stageId) ?? noLinks)
         const byStage = new Map(newest.map((row, index) => [row.stageId, views[index]]))
         return yield* Effect.forEach(rows, (row) =>
           Effect.map(
             row.liveReleaseId === null ? Effect.undefined : publisher.release(row.liveReleaseId),
-            (observed) =>
-              serviceView(row, byStage.get(row.stageId) ?? null, observed, {
-                url: urlOf(platform, row.label),
-                try: tryOf(platform, row.label)
-              })
+            (observed) => serviceView(row, byStage.get(row.stageId) ?? null, observed, linksOf(row))
           )
         )
+      })
+
+      /** What it is may be known only since the deployment went live. */
+      const ofService = Effect.fnUntraced(function* (
+        rows: ReadonlyArray<DeploymentRow>,
+        of: ServiceRow
+      ) {
+        const now = yield* serviceStore.byStage(of.ownerId, of.stageId)
+        const links = linksOf(Option.getOrElse(now, () => of))
+        return yield* deployments(rows, () => links)
+      })
+
+      const schedule = Effect.fnUntraced(function* (row: ServiceRow) {
+        const cron = kindOf(row).schedule
+        if (cron === null) return null
+        const observed =
+          row.liveReleaseId === null ? undefined : yield* publisher.release(row.liveReleaseId)
+        return scheduleView(cron, observed?.schedule)
       })
 
       return {
         service: (row) => Effect.flatMap(services([row]), only),
         services,
-        deployment: (row, label) =>
-          Effect.flatMap(
-            deployments([row], () => label),
-            only
-          ),
-        deployments: (rows, label) => deployments(rows, () => label)
+        deployment: (row, of) => Effect.flatMap(ofService([row], of), only),
+        deployments: ofService,
+        schedule
       }
     })
   )
@@ -86,10 +101,9 @@ export class Present extends Context.Service<
 const only = <A>([view]: ReadonlyArray<A>): Effect.Effect<A> =>
   view === undefined ? Effect.die(new Error("a row without its view")) : Effect.succeed(view)
 
-interface Links {
-  readonly url: string
-  readonly try: string
-}
+type Links = Pick<ServiceView, "url" | "try">
+
+const noLinks: Links = { url: null, try: null }
 
 const deploymentView = (
   row: DeploymentRow,
@@ -134,7 +148,9 @@ const nextOfDeployment = (
     case "running":
       return `Call wait_for_deployment with name ${row.serviceName}.`
     case "live":
-      return `It is live at ${links.url}.`
+      return links.url === null
+        ? "It is live, and has no URL: get_logs shows what it prints, get_service how it does."
+        : `It is live at ${links.url}.`
     case "replaced":
       return "A newer deployment is live; see get_service."
     default:
@@ -142,7 +158,24 @@ const nextOfDeployment = (
   }
 }
 
-const decodeArtifact = Schema.decodeUnknownSync(Schema.fromJsonString(Artifact))
+const scheduleView = (cron: string, observed: ReleaseObserved["schedule"]): ScheduleView => {
+  const last = observed?.last ?? null
+  const next = observed?.next ?? null
+  return {
+    cron,
+    next_run: next === null ? null : iso(next),
+    last_run:
+      last === null
+        ? null
+        : {
+            number: last.number,
+            outcome: last.ended?.outcome ?? "running",
+            exit_code: last.ended?.code ?? null,
+            started_at: iso(last.startedAt),
+            ms: last.ended?.ms ?? null
+          }
+  }
+}
 
 const serviceView = (
   row: ServiceRow,
@@ -162,14 +195,12 @@ const serviceView = (
         : latest === null
           ? "awaiting_push"
           : "failed"
-  const runtime = row.liveArtifact === null ? null : decodeArtifact(row.liveArtifact).runtime
-  const isStatic = row.settings.build_pack === "static" || runtime?.kind === "static"
-  const mode = isStatic ? "static" : modeOf(row, runtime)
+  const { mode, type } = kindOf(row)
   return {
     name: row.name,
     project: row.projectName,
     status,
-    type: isStatic ? "webapp_static" : "webapp",
+    type,
     mode,
     ...links,
     repo: repositoryPath(repositoryOf(row)),
@@ -180,13 +211,6 @@ const serviceView = (
   }
 }
 
-/** What it does now, which may be less than what was asked for. */
-const modeOf = ({ settings }: ServiceRow, runtime: Runtime | null): RunMode =>
-  hasWorkers(runtime) ? "persistent" : (settings.mode ?? defaultMode)
-
-const hasWorkers = (runtime: Runtime | null): boolean =>
-  runtime !== null && runtime.kind !== "static" && Object.keys(runtime.workers ?? {}).length > 0
-
 const nextOfService = (
   status: ServiceView["status"],
   row: ServiceRow,
@@ -194,6 +218,7 @@ const nextOfService = (
   observed: ReleaseObserved | undefined,
   links: Links
 ): string => {
+  const where = links.url === null ? ", without a URL" : ` at ${links.url}`
   switch (status) {
     case "awaiting_push":
       return `Nothing is deployed yet. Make sure the repository exists (create_repo), get a push URL with get_git_token and git push to its branch '${row.branch}'.`
@@ -205,9 +230,22 @@ const nextOfService = (
       return latest?.next ?? "Push again or call redeploy_service."
     case "live":
       return latest !== null && latest.status !== "live"
-        ? `Live at ${links.url}, but ${latest.deployment} ended ${latest.status}: ${latest.next}`
-        : `Live at ${links.url}${observed?.asleep ? ", asleep until the next request" : ""}. Push to '${row.branch}' to deploy a change.`
+        ? `Live${where}, but ${latest.deployment} ended ${latest.status}: ${latest.next}`
+        : `Live${where}${observed?.asleep ? ", asleep until the next request" : ""}.${doing(observed, links)} Push to '${row.branch}' to deploy a change.`
   }
+}
+
+/** Of what nobody can ask. */
+const doing = (observed: ReleaseObserved | undefined, { url }: Links): string => {
+  if (url !== null) return ""
+  const { last, next } = observed?.schedule ?? {}
+  const due = typeof next === "number" ? ` The next run is due at ${iso(next)}.` : ""
+  const { outcome } = last?.ended ?? {}
+  const failed =
+    last && (outcome === "failed" || outcome === "timed_out")
+      ? ` Run ${last.number} ${outcome === "failed" ? "failed" : "took too long"}.`
+      : ""
+  return `${failed}${due} get_logs shows what it prints.`
 }
 
 const crashed = (failure: ReleaseObserved["failure"]): string =>

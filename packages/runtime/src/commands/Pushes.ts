@@ -151,7 +151,7 @@ const make = Effect.gen(function* () {
         const look = Effect.gen(function* () {
           asked += 1
           const row = yield* deployments.byId(service.ownerId, id)
-          const view = yield* present.deployment(row, service.label)
+          const view = yield* present.deployment(row, service)
           const ended = row.finishedAt !== null
           // A queue of a moment is not worth a line.
           const entered = view.phase !== phase && !ended && (asked > 1 || view.phase !== "queued")
@@ -202,13 +202,16 @@ const phaseWords: Record<DeploymentView["phase"], string> = {
   route: "moving traffic"
 }
 
+const address = ({ next, try: line, url }: DeploymentView): ReadonlyArray<string> =>
+  url === null ? [`  ${next}`] : [`  ${url}`, `  ${line}`]
+
 const closing = (view: DeploymentView): ReadonlyArray<string> => {
   const times = view.phases
     .filter((phase) => phase.phase !== "queued")
     .map((phase) => `${phase.phase} ${phase.ms} ms`)
     .join(", ")
   if (view.status === "live" || view.status === "replaced") {
-    return [`${view.deployment}: live (${times})`, `  ${view.url}`, `  ${view.try}`]
+    return [`${view.deployment}: live (${times})`, ...address(view)]
   }
   const { failure } = view
   if (failure === null) return [`${view.deployment}: ${view.status}`]

@@ -63,7 +63,7 @@ export const rollbackService = Effect.gen(function* () {
       .pipe(sql.withTransaction, orDieSql)
     yield* events.publish({ kind: "queued", stage: row.stageId })
     const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
-    return yield* present.deployment(deployment, row.label)
+    return yield* present.deployment(deployment, row)
   })
 })
 

@@ -104,7 +104,7 @@ describe("create_service", () => {
         const { as, secret, services } = yield* platform
         const owner = as(secret)
         const api = yield* owner(services.create({ ...spec, name: ServiceName.make("api") }))
-        assert.match(api.service.url, /^http:\/\/api-[0-9a-z]{5}\.localhost:8080$/)
+        assert.match(api.service.url ?? "", /^http:\/\/api-[0-9a-z]{5}\.localhost:8080$/)
         yield* owner(services.create(spec))
         yield* owner(services.remove({ name: web }))
         const again = yield* owner(services.create(spec))

@@ -21,6 +21,7 @@ import { startRemoval } from "../workflows/RemoveService.ts"
 import { createService } from "./CreateService.ts"
 import { deployFiles } from "./DeployFiles.ts"
 import { limitsNote } from "./Isolation.ts"
+import { kindOf } from "./Kind.ts"
 import { iso, Present } from "./Present.ts"
 import { restoreService } from "./RestoreService.ts"
 import { rollbackService } from "./RollbackService.ts"
@@ -82,7 +83,7 @@ const make = Effect.gen(function* () {
       .pipe(sql.withTransaction, orDieSql)
     yield* events.publish({ kind: "queued", stage: row.stageId })
     const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
-    return yield* present.deployment(deployment, row.label)
+    return yield* present.deployment(deployment, row)
   })
 
   const remove = Effect.fn("Services.remove")(
@@ -110,7 +111,9 @@ const make = Effect.gen(function* () {
             for (const { id } of yield* services.trash(principal.owner, row.value))
               cancelled.push(id)
             yield* planned(
-              `moves '${input.name}' to the trash: ${urlOf(platform, row.value.label)} stops answering`,
+              kindOf(row.value).hasUrl
+                ? `moves '${input.name}' to the trash: ${urlOf(platform, row.value.label)} stops answering`
+                : `moves '${input.name}' to the trash: it runs no more`,
               `it can be restored until ${yield* restorableUntil}`
             )
             return row.value.stageId
@@ -207,6 +210,7 @@ const make = Effect.gen(function* () {
       ).pipe(Effect.orDie)
       return {
         ...service,
+        schedule: yield* present.schedule(row),
         settings: row.settings,
         revision: row.settingsRevision,
         limits: {

@@ -10,6 +10,7 @@ import {
   defaultIdleAfter,
   defaultMemory,
   defaultMode,
+  defaultTimeLimit,
   ServiceSettings,
   settingNames
 } from "@deploy-mcp/domain/model/Service"
@@ -20,6 +21,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore, type VariableRow } from "../store/ServiceStore.ts"
+import { checkFit } from "./Kind.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { Sources } from "./Sources.ts"
@@ -30,10 +32,17 @@ const runtimeSettings: ReadonlySet<string> = new Set([
   "port",
   "memory",
   "cpu",
+  "time_limit",
   "mode",
   "idle_after",
   "health_path"
 ])
+
+/** A build has to know whether there is a schedule, and not which one. */
+const isRuntime = (name: keyof ServiceSettings, before: ServiceSettings, after: ServiceSettings) =>
+  name === "schedule"
+    ? before.schedule !== undefined && after.schedule !== undefined
+    : runtimeSettings.has(name)
 
 /** What rows always say. */
 const defaults: Partial<ServiceSettings> = {
@@ -44,7 +53,12 @@ const defaults: Partial<ServiceSettings> = {
 
 /** What is meant by a setting that rows don't have; undefined: it is detected. */
 const effective = (settings: ServiceSettings, name: keyof ServiceSettings) =>
-  ({ mode: defaultMode, idle_after: defaultIdleAfter, ...settings })[name]
+  ({
+    mode: defaultMode,
+    idle_after: defaultIdleAfter,
+    time_limit: defaultTimeLimit,
+    ...settings
+  })[name]
 
 /** The command `Services.update`, over the stores that are here. */
 export const updateService = Effect.gen(function* () {
@@ -79,6 +93,7 @@ export const updateService = Effect.gen(function* () {
       held.map((variable) => variable.name).filter((name) => !removed.has(name))
     )
     const settings = yield* settingsAfter(input, row)
+    yield* checkFit(settings)
     const hidden = new Set<string>(input.runtimeOnly ?? [])
     const put = changedVariables(given, held, hidden)
     const gone = held.filter((variable) => removed.has(variable.name)).map(asHeld)
@@ -104,7 +119,7 @@ export const updateService = Effect.gen(function* () {
       ],
       rebuild:
         branch !== row.branch ||
-        changedSettings.some((name) => !runtimeSettings.has(name)) ||
+        changedSettings.some((name) => !isRuntime(name, row.settings, settings)) ||
         // A variable that is hidden from now on was visible before.
         put.some(
           ({ name, runtimeOnly }) =>

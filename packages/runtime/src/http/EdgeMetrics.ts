@@ -101,6 +101,16 @@ const ofServices = ({ node, stages }: Measured): ReadonlyArray<string> => {
       of((one) => one.cpu)
     ),
     family(
+      "runs_total",
+      "counter",
+      "Runs of services on a schedule that have ended, or were left out beside another (skipped)",
+      stages.flatMap((stage) =>
+        Object.entries(stage.metrics.runs ?? {}).map(
+          ([outcome, count]) => [{ ...labelsOf(stage), outcome }, count] as const
+        )
+      )
+    ),
+    family(
       "log_lines_dropped_total",
       "counter",
       "Lines that services printed and that were not kept",

@@ -4,10 +4,12 @@
  */
 import type { Deploy } from "@deploy-mcp/domain/Deploy"
 import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
-import type {
-  EdgeHello,
-  ReleaseObserved,
-  RouteObserved
+import {
+  type EdgeHello,
+  neededOf,
+  type ReleaseObserved,
+  type ReleaseSpec,
+  type RouteObserved
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect, Schedule, Semaphore, Stream } from "effect"
 import { Platform } from "../Platform.ts"
@@ -68,13 +70,24 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   /** A node that leads no hostnames has nothing to do with files. */
   const isIts = ({ artifact }: ReleaseRow) => routes === null || artifact.runtime.kind !== "static"
 
-  const specOf = Effect.fnUntraced(function* (wanted: WantedStage, nodeKey: string) {
-    const releases = yield* Effect.forEach(wanted.releases.filter(isIts), (row) =>
+  const specOf = Effect.fnUntraced(function* (wanted: WantedStage, { nodeKey, runs }: EdgeHello) {
+    const listed = yield* Effect.forEach(wanted.releases.filter(isIts), (row) =>
       Effect.map(variables.sealed(row, nodeKey), (sealed) => ({
         release: row.id,
         workload: workloadOf(row, sealed, platform.startTimeout)
       }))
     )
+    const isUnknown = ({ workload }: ReleaseSpec) => {
+      const needed = neededOf(workload)
+      return needed !== null && runs?.includes(needed) !== true
+    }
+    const unknown = listed.filter(isUnknown)
+    // It would take them for something else; whoever waits for them hears why.
+    for (const { release } of unknown) {
+      seenReleases.set(release, notRunHere(wanted.row.id, release, name))
+    }
+    if (unknown.length > 0) yield* observed.changed
+    const releases = listed.filter((one) => !unknown.includes(one))
     const none = wanted.row.trashedAt !== null || (routes !== null && releases.length === 0)
     return none ? null : stageSpec(wanted, releases)
   })
@@ -86,7 +99,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     Effect.gen(function* () {
       const wanted = yield* read(stage)
       if (!(yield* led(wanted)) || node === null) return false
-      const spec = yield* specOf(wanted, node.nodeKey)
+      const spec = yield* specOf(wanted, node)
       yield* spec === null ? deploy.remove(stage, wanted.row.generation) : deploy.ensure(spec)
       return true
     }).pipe(
@@ -118,7 +131,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
       const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
       const isLed = yield* Effect.forEach(wanted, led, { concurrency: "unbounded" })
       if (isLed.includes(false)) return false
-      const specs = yield* Effect.forEach(wanted, (one) => specOf(one, hello.nodeKey))
+      const specs = yield* Effect.forEach(wanted, (one) => specOf(one, hello))
       yield* deploy.snapshot(specs.filter((spec) => spec !== null))
       return true
     }).pipe(
@@ -226,4 +239,19 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     release: (release) => seenReleases.get(release),
     generation
   } satisfies NodePublisher
+})
+
+const notRunHere = (stage: StageId, release: ReleaseId, node: string): ReleaseObserved => ({
+  type: "release",
+  stage,
+  release,
+  state: "failed",
+  restarts: 0,
+  port: null,
+  failure: {
+    code: "kind_unsupported",
+    cause: `The node of '${node}' runs no services without a port: it is older than this version, or its provider can't.`,
+    evidence: [],
+    port: null
+  }
 })

@@ -1,5 +1,6 @@
 /** What rows want of a stage, as a node and as an ingress are told. Derives, never decides. */
 import type { RouteSpec } from "@deploy-mcp/domain/Ingress"
+import { isPortless } from "@deploy-mcp/domain/model/Artifact"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
 import type { ReleaseSpec, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect } from "effect"
@@ -28,27 +29,34 @@ export const wantedStages = Effect.gen(function* () {
 })
 
 export const stageSpec = (
-  { row, hostnames }: WantedStage,
+  wanted: WantedStage,
   releases: ReadonlyArray<ReleaseSpec>
 ): StageSpec => ({
-  stage: row.id,
-  generation: row.generation,
-  name: row.name,
-  tenant: row.tenant,
-  hostnames,
-  route: releases.find(({ release }) => release === row.liveReleaseId)?.release ?? null,
+  stage: wanted.row.id,
+  generation: wanted.row.generation,
+  name: wanted.row.name,
+  tenant: wanted.row.tenant,
+  hostnames: ledHostnames(wanted),
+  route: releases.find(({ release }) => release === wanted.row.liveReleaseId)?.release ?? null,
   releases
 })
 
+/** None while what is live, or will be first, has no port: the names are kept, and lead nowhere. */
+const ledHostnames = ({ row, hostnames, releases }: WantedStage): ReadonlyArray<string> => {
+  const decides = releases.find(({ id }) => id === row.liveReleaseId) ?? releases.at(-1)
+  return decides !== undefined && isPortless(decides.artifact.runtime) ? [] : hostnames
+}
+
 /** Files are led to where they are, a program to where it was last reached. */
-export const routeSpec = ({ row, hostnames, releases }: WantedStage): RouteSpec => {
+export const routeSpec = (wanted: WantedStage): RouteSpec => {
+  const { row, releases } = wanted
   const live = releases.find(({ id }) => id === row.liveReleaseId)
   const to = live === undefined ? null : (staticOf(live) ?? live.endpoint)
   return {
     stage: row.id,
     generation: row.generation,
     name: row.name,
-    hostnames,
+    hostnames: ledHostnames(wanted),
     target: live === undefined || to === null ? null : { release: live.id, to }
   }
 }

@@ -24,6 +24,7 @@ export const ServiceRow = Schema.Struct({
   liveReleaseId: Schema.NullOr(ReleaseId),
   liveCommit: Schema.NullOr(Schema.String),
   liveArtifact: Schema.NullOr(Schema.String),
+  liveSettings: Schema.NullOr(Schema.String),
   label: Schema.String,
   name: ServiceName,
   repoHost: Schema.String,
@@ -118,7 +119,8 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
           stages.live_release_id, hostnames.label,
           (SELECT deployments.commit_sha FROM releases JOIN deployments ON deployments.id = releases.deployment_id
             WHERE releases.id = stages.live_release_id) AS live_commit,
-          (SELECT releases.artifact FROM releases WHERE releases.id = stages.live_release_id) AS live_artifact
+          (SELECT releases.artifact FROM releases WHERE releases.id = stages.live_release_id) AS live_artifact,
+          (SELECT releases.settings FROM releases WHERE releases.id = stages.live_release_id) AS live_settings
         FROM services
         JOIN projects ON projects.id = services.project_id
         JOIN stages ON stages.service_id = services.id AND stages.name = 'production'

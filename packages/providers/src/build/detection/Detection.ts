@@ -12,7 +12,8 @@ import { detectGo, goFiles } from "./GoProject.ts"
 import { detectNode, hasDependencies, isDevServer, nodeEntry } from "./NodeProject.ts"
 import { readPackageJson, readText } from "./PackageJson.ts"
 import type { PlanTools } from "./PlanTools.ts"
-import { type Commands, processNotes, readProcfile } from "./Procfile.ts"
+import { type Commands, readProcfile } from "./Procfile.ts"
+import { ofType, type Programs, programsOf, workersAlone } from "./Programs.ts"
 import { detectPython, pythonFiles } from "./PythonProject.ts"
 import { firstFile, isDirectory, isFile, listing, rootOf } from "./SourceTree.ts"
 
@@ -24,30 +25,54 @@ export const detect = Effect.fn("Build.detect")(function* (
   const root = yield* rootOf(source, given.root_directory)
   if (given.build_pack === "dockerfile") return yield* needsDocker("build_pack is 'dockerfile'")
   const procfile = yield* readProcfile(root)
-  const start = given.start_command ?? procfile?.web
-  const settings = start === undefined ? given : { ...given, start_command: start }
-  const workers = procfile?.workers ?? {}
-  const onlyWorkers = start === undefined && given.build_pack !== "static"
-  const language = yield* languageOf(root, settings)
-  const plan = yield* (
-    language === "go"
-      ? detectGo(root, settings, tools, workers)
-      : language === "python"
-        ? detectPython(root, settings, tools, workers)
-        : detectWeb(source, root, settings, tools, workers)
-  ).pipe(Effect.mapError((error) => (onlyWorkers ? withoutWeb(error, workers) : error)))
-  const notes = procfile === null ? [] : processNotes(procfile, start, plan.kind === "static")
-  return notes.length === 0 ? plan : { ...plan, notes }
+  const programs = yield* programsOf(given, procfile)
+  const plan = (chosen: Programs) => planOf(source, root, given, tools, chosen)
+  const isAlone = programs.start === undefined && Object.keys(programs.workers).length > 0
+  if (!isAlone || !programs.listens || given.build_pack === "static") return yield* plan(programs)
+  return yield* plan(programs).pipe(
+    Effect.catchIf(hasNoWeb, (error) =>
+      given.type === undefined
+        ? plan(workersAlone(given, procfile))
+        : withoutWeb(error, given.type, programs.workers)
+    )
+  )
 })
 
+const planOf = Effect.fnUntraced(function* (
+  source: string,
+  root: string,
+  given: ServiceSettings,
+  tools: PlanTools,
+  { listens, notes: notesOf, start, workers }: Programs
+) {
+  const settings = start === undefined ? given : { ...given, start_command: start }
+  const language = yield* languageOf(root, settings)
+  const plan = yield* language === "go"
+    ? detectGo(root, settings, tools, workers)
+    : language === "python"
+      ? detectPython(root, settings, tools, workers)
+      : detectWeb(source, root, settings, tools, workers)
+  const isSite = plan.kind === "static"
+  yield* ofType(given, isSite, listens)
+  const notes = notesOf(isSite)
+  return {
+    ...plan,
+    ...(listens ? {} : { listens }),
+    ...(notes.length === 0 ? {} : { notes })
+  }
+})
+
+/** Nothing answers requests. */
+const hasNoWeb = (error: BuildError): boolean =>
+  ["unknown_kind", "no_start_command"].includes(failureOf(error.reason).code)
+
 /** Whoever has only workers is told about them, not about files that start a server. */
-const withoutWeb = (error: BuildError, workers: Commands): BuildError => {
+const withoutWeb = (error: BuildError, type: string, workers: Commands) => {
+  if (type === "webapp_static") return Effect.fail(error)
   const names = Object.keys(workers)
-  const { code } = failureOf(error.reason)
-  if (names.length === 0 || (code !== "unknown_kind" && code !== "no_start_command")) return error
   const cause = `The Procfile has only ${names.join(", ")}: nothing in it or beside it answers requests.`
   return rejected("no_start_command", cause, {
-    next: "Add a line 'web: <command>' to the Procfile with a program that listens on PORT, or set start_command; the others then run beside it."
+    next: "Add a line 'web: <command>' to the Procfile with a program that listens on PORT, or set start_command; the others then run beside it. For workers alone set type to worker."
   })
 }
 

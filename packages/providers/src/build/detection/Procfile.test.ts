@@ -7,9 +7,9 @@ const planOf = (Procfile: string, files: Files = { "server.js": "" }, settings =
     return yield* (yield* makeBench()).plan({ ...files, Procfile }, settings)
   })
 
-const refused = (Procfile: string, files: Files = { "server.js": "" }) =>
+const refused = (Procfile: string, files: Files = { "server.js": "" }, settings = {}) =>
   Effect.gen(function* () {
-    return yield* failure((yield* makeBench()).plan({ ...files, Procfile }))
+    return yield* failure((yield* makeBench()).plan({ ...files, Procfile }, settings))
   })
 
 describe("a Procfile", () => {
@@ -78,14 +78,23 @@ describe("a Procfile", () => {
     })
   )
 
-  it.live("with workers alone is refused with what is missing", () =>
+  it.live("with workers alone makes a worker, unless something that answers was asked for", () =>
     Effect.gen(function* () {
       for (const files of [
         { "jobs.sh": "" },
         { "package.json": pkg({ scripts: { jobs: "x" } }) },
         { "requirements.txt": "celery" }
       ]) {
-        const found = yield* refused("worker: sh jobs.sh\nclock: true", files)
+        const procfile = "clock: true\nworker: sh jobs.sh"
+        const plan = yield* planOf(procfile, files)
+        assert.isFalse(plan.listens)
+        assert.match(plan.start ?? "", /sh jobs\.sh$/u)
+        assert.hasAllKeys(plan.workers, ["clock"])
+        assert.deepStrictEqual(plan.notes, [
+          "This is a worker, which has no port: sh jobs.sh",
+          "Process clock: true"
+        ])
+        const found = yield* refused("worker: sh jobs.sh\nclock: true", files, { type: "webapp" })
         assert.strictEqual(found.code, "no_start_command")
         assert.match(found.cause, /has only worker, clock: nothing in it/u)
         assert.match(found.next, /'web: <command>'.*PORT.*start_command/u)

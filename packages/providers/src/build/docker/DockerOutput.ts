@@ -16,10 +16,11 @@ import * as ImageStore from "./ImageStore.ts"
 export const containerImage = (site: Site, api: DockerApi) =>
   Effect.gen(function* () {
     const { request, work, outputLimit } = site
-    const { kind, start, workers } = request.plan
+    const { kind, listens, start, workers } = request.plan
     const runtime = {
       // A Dockerfile that was made here has it in the image.
       ...(kind === "dockerfile" && start !== undefined ? { start } : {}),
+      ...(listens === undefined ? {} : { listens }),
       ...(workers === undefined ? {} : { workers })
     }
     const idFile = join(work.directory, "image")

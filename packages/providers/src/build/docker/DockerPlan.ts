@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { rejected } from "../BuildFault.ts"
 import { detect } from "../detection/Detection.ts"
 import type { PlanTools } from "../detection/PlanTools.ts"
-import { processNotes, readProcfile, withWorkers } from "../detection/Procfile.ts"
+import { readProcfile, withWorkers } from "../detection/Procfile.ts"
+import { ofType, programsOf } from "../detection/Programs.ts"
 import { isFile, rootOf } from "../detection/SourceTree.ts"
 import type { BaseImages } from "./Dockerfile.ts"
 
@@ -49,19 +50,22 @@ export const planDocker = Effect.fn("BuildDocker.plan")(function* (
 /** A Procfile beside it says what to start in its image; without one the image itself does. */
 const fromDockerfile = (
   root: string,
-  { install_command, build_command, start_command }: ServiceSettings
+  settings: ServiceSettings
 ): Effect.Effect<BuildPlan, BuildError> =>
   Effect.gen(function* () {
     const procfile = yield* readProcfile(root)
-    const start = start_command ?? procfile?.web
+    const { install_command, build_command } = settings
+    const { listens, notes: notesOf, start, workers } = yield* programsOf(settings, procfile)
+    yield* ofType(settings, false, listens)
     const ignored = Object.entries({ install_command, build_command })
       .filter(([, line]) => line !== undefined)
       .map(([name]) => `${name} is left out: the Dockerfile says what is run.`)
-    const notes = [...ignored, ...(procfile === null ? [] : processNotes(procfile, start, false))]
+    const notes = [...ignored, ...notesOf(false)]
     return {
       kind: "dockerfile" as const,
       ...(start === undefined ? {} : { start }),
-      ...withWorkers(procfile?.workers ?? {}),
+      ...(listens ? {} : { listens }),
+      ...withWorkers(workers),
       toolchain: [revision, platform],
       detected: "Dockerfile",
       ...(notes.length === 0 ? {} : { notes })

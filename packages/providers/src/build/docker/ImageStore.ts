@@ -21,7 +21,7 @@ const workLabel = "deploy-mcp.work"
 
 /** How it is started, as far as the image does not say it. */
 const Runtime = Schema.fromJsonString(
-  Schema.Struct(Struct.pick(ImageRuntime.fields, ["start", "workers"]))
+  Schema.Struct(Struct.pick(ImageRuntime.fields, ["start", "listens", "workers"]))
 )
 type Runtime = typeof Runtime.Type
 

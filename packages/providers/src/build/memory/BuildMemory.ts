@@ -39,10 +39,11 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
         )
       const turn = Semaphore.makeUnsafe(1)
       const build = Build.of({
-        plan: (source) =>
+        plan: (source, { schedule, type }) =>
           Effect.sync(() => ({
             kind: "node" as const,
             start: "run",
+            ...(type === "worker" || schedule !== undefined ? { listens: false } : {}),
             toolchain: ["memory 1"],
             detected: existsSync(join(source, "build-fails")) ? "a source that fails" : "a source"
           })),
@@ -63,7 +64,12 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
             const artifact: Artifact = {
               key: request.key,
               directory: target,
-              runtime: { kind: "process", start: "run", path: [] },
+              runtime: {
+                kind: "process",
+                start: "run",
+                path: [],
+                ...(request.plan.listens === undefined ? {} : { listens: request.plan.listens })
+              },
               bytes: 1
             }
             mkdirSync(directory, { recursive: true })

@@ -78,6 +78,7 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
       kind: "process",
       start: plan.start ?? "",
       path,
+      ...(plan.listens === undefined ? {} : { listens: plan.listens }),
       ...(plan.workers === undefined ? {} : { workers: plan.workers })
     }
   }

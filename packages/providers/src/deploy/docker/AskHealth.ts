@@ -1,6 +1,6 @@
 /** One question over HTTP whether a container is ready for visitors. */
 import { request } from "node:http"
-import type { HealthAnswer } from "@deploy-mcp/domain/node/ExplainSilence"
+import { type Asked, type HealthAnswer, healthyBelow } from "@deploy-mcp/domain/node/ExplainSilence"
 import { Effect } from "effect"
 
 const excerptLength = 500
@@ -11,16 +11,16 @@ const excerptLength = 500
  */
 export const askHealth = (
   endpoint: { readonly host: string; readonly port: number },
-  healthPath: string | null,
+  asked: Asked,
   patienceMs: number
 ): Effect.Effect<HealthAnswer | null> =>
   Effect.callback<HealthAnswer | null>((resume) => {
-    const limit = healthPath === null ? 500 : 400
+    const limit = healthyBelow(asked)
     const tell = (answer: HealthAnswer | null) => resume(Effect.succeed(answer))
     const question = request(
       {
         ...endpoint,
-        path: healthPath ?? "/",
+        path: asked.healthPath ?? "/",
         agent: false,
         headers: { host: "localhost", "user-agent": "deploy-mcp-health", accept: "*/*" }
       },

@@ -15,6 +15,7 @@ export interface Asked {
   /** In the container. */
   readonly port: number
   readonly healthPath: string | null
+  readonly anyStatus?: boolean
   /** Milliseconds. */
   readonly startTimeout: number
 }
@@ -34,7 +35,7 @@ export const awaitAnswer = (asked: Asked): Effect.Effect<ProcessFailure | null> 
     for (let now = started; ; now = yield* Clock.currentTimeMillis) {
       const patience = Math.max(250, Math.min(patienceMs, deadline - now))
       const endpoint = { host: asked.host, port: asked.hostPort }
-      const answer = yield* askHealth(endpoint, asked.healthPath, patience)
+      const answer = yield* askHealth(endpoint, asked, patience)
       if (answer?.healthy === true) return null
       now = yield* Clock.currentTimeMillis
       const sockets = yield* listeningSockets(asked)

@@ -16,6 +16,7 @@ const Run = Schema.Struct({
   port: Schema.NullOr(Schema.Int),
   hostPort: Schema.NullOr(Schema.Int),
   healthPath: Schema.NullOr(Schema.String),
+  anyStatus: Schema.optionalKey(Schema.Boolean),
   startTimeout: Schema.Int,
   memory: Schema.Int,
   /** Names of the variables that were sealed: their values are taken out of what is printed. */
@@ -167,6 +168,7 @@ const labelsOf = (making: Making): Record<string, string> => {
     port: worker === null ? making.port : null,
     hostPort: worker === null ? publish.port : null,
     healthPath: workload.healthPath,
+    ...(workload.anyStatus === undefined ? {} : { anyStatus: workload.anyStatus }),
     startTimeout: workload.startTimeout,
     memory: workload.memory,
     secrets: Object.keys(variables)

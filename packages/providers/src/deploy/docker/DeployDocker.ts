@@ -1,8 +1,8 @@
 /** Runs image releases in containers of the Docker Engine on this machine. An ingress leads there. */
 import { Deploy, DeployError, type Observation } from "@deploy-mcp/domain/Deploy"
-import { Unavailable } from "@deploy-mcp/domain/Fault"
+import { Unavailable, Unsupported } from "@deploy-mcp/domain/Fault"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
-import type { StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import { neededOf, type StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Host, make } from "@deploy-mcp/domain/Provider"
 import { Config, Deferred, Duration, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import * as NodeState from "./NodeState.ts"
@@ -83,6 +83,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
 
       /** What `next` says of the generations that are held decides which stages are put. */
       const tell = (
+        specs: ReadonlyArray<StageSpec>,
         next: (
           generations: NodeState.Generations,
           known: ReadonlyArray<StageId>
@@ -92,6 +93,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
         }
       ) =>
         Effect.gen(function* () {
+          if (specs.some(isPortless)) return yield* portless
           if (connected === null) return yield* away
           const { change, epoch, session } = connected
           const known = yield* session.known
@@ -108,7 +110,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
             Effect.forkScoped(Effect.repeat(converse(epoch, out), reconnect))
           ),
         snapshot: (stages) =>
-          tell((held, known) => {
+          tell(stages, (held, known) => {
             const newest = stages.filter((spec) => !isOlder(spec, held))
             const gone = known.filter((id) => stages.every(({ stage }) => stage !== id))
             return {
@@ -122,13 +124,13 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
             }
           }),
         ensure: (spec) =>
-          tell((held) =>
+          tell([spec], (held) =>
             isOlder(spec, held)
               ? { generations: held, answer: [] }
               : { generations: { ...held, [spec.stage]: spec.generation }, answer: [spec] }
           ),
         remove: (stage, generation) =>
-          tell((held) => {
+          tell([], (held) => {
             if (isOlder({ stage, generation }, held)) return { generations: held, answer: [] }
             const { [stage]: _, ...others } = held
             return { generations: others, answer: [nothing(stage, generation)] }
@@ -161,6 +163,13 @@ const nothing = (stage: StageId, generation: number): StageSpec => ({
   route: null,
   releases: []
 })
+
+/** The engine restarts what has no port as well, but nobody here says when such a one is healthy. */
+const isPortless = ({ releases }: StageSpec) =>
+  releases.some(({ workload }) => neededOf(workload) !== null)
+const portless = Effect.fail(
+  new DeployError({ reason: new Unsupported({ feature: "workers without a port and schedules" }) })
+)
 
 const failure = (detail: string) => new DeployError({ reason: new Unavailable({ detail }) })
 const unavailable = (detail: string) => Effect.fail(failure(detail))

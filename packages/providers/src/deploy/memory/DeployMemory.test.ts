@@ -15,6 +15,20 @@ const folderWith = (name: string, text: string) =>
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
 
+const program = (file: string) =>
+  Effect.map(folderWith(file, ""), (directory) => ({
+    kind: "process" as const,
+    directory,
+    start: "run",
+    path: [],
+    variables: null,
+    port: null,
+    healthPath: null,
+    memory: 64,
+    cpu: 1,
+    startTimeout: 1000
+  }))
+
 DeployConformance.suite("memory", provider, {
   world: NodeWorld.layer,
   get: ({ label }) =>
@@ -29,16 +43,6 @@ DeployConformance.suite("memory", provider, {
     ),
   site: (text) =>
     Effect.map(folderWith("index.html", text), (root) => ({ kind: "static" as const, root })),
-  doomed: Effect.map(folderWith("never-healthy", ""), (directory) => ({
-    kind: "process" as const,
-    directory,
-    start: "run",
-    path: [],
-    variables: null,
-    port: null,
-    healthPath: null,
-    memory: 64,
-    cpu: 1,
-    startTimeout: 1000
-  }))
+  doomed: program("never-healthy"),
+  portless: Effect.map(program("worker"), (workload) => ({ ...workload, listens: false }))
 })

@@ -7,9 +7,16 @@ import { join } from "node:path"
 import { Deploy, type Observation } from "@deploy-mcp/domain/Deploy"
 import type { ReleaseId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { finder } from "@deploy-mcp/domain/model/LogLine"
-import type { ReleaseSpec, ReleaseState, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import { nextAfter, parseCron } from "@deploy-mcp/domain/node/Cron"
+import type {
+  ReleaseObserved,
+  ReleaseSpec,
+  ReleaseState,
+  Runs,
+  StageSpec
+} from "@deploy-mcp/domain/node/NodeProtocol"
 import { generateNodeKey } from "@deploy-mcp/domain/node/SealedBox"
-import { Context, Effect, Layer, Queue, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Queue, Stream } from "effect"
 
 /** What really runs, for tests to look at; it outlives the provider. */
 export class NodeWorld extends Context.Service<
@@ -20,13 +27,28 @@ export class NodeWorld extends Context.Service<
     readonly running: Map<ReleaseId, ReleaseState>
     /** Each route a stage has had, oldest first. */
     readonly routes: Map<StageId, Array<ReleaseId | null>>
+    /** What it says in its greeting that it runs without a port; undefined: it is older. */
+    runs: ReadonlyArray<Runs> | undefined
+    /** It greets whoever is attached again, as a node does that was restarted in another version. */
+    readonly restart: (runs: ReadonlyArray<Runs> | undefined) => void
+    /** Greets one who is attached. */
+    readonly greetings: Set<() => void>
   }
 >()("@deploy-mcp/providers/NodeWorld") {
-  static readonly layer = Layer.sync(NodeWorld, () => ({
-    stages: new Map(),
-    running: new Map(),
-    routes: new Map()
-  }))
+  static readonly layer = Layer.sync(NodeWorld, () => {
+    const world: NodeWorld["Service"] = {
+      stages: new Map(),
+      running: new Map(),
+      routes: new Map(),
+      runs: ["worker", "schedule"],
+      greetings: new Set(),
+      restart: (runs) => {
+        world.runs = runs
+        for (const greet of world.greetings) greet()
+      }
+    }
+    return world
+  })
 }
 
 export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
@@ -34,6 +56,7 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
   Effect.gen(function* () {
     const { publicKey } = yield* Effect.promise(generateNodeKey)
     const world = yield* NodeWorld
+    const clock = yield* Clock.Clock
     const outs = new Set<Queue.Enqueue<Observation>>()
     const tell = (observation: Observation) => {
       for (const out of outs) Queue.offerUnsafe(out, observation)
@@ -48,6 +71,18 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
     const stop = (stage: StageId, release: ReleaseId) => {
       if (world.running.delete(release)) tell(releaseIs(stage, release, "stopped"))
     }
+
+    /** Where the routed release is on a schedule. */
+    const dueOf = ({ releases, route, stage }: StageSpec): ReadonlyArray<Observation> =>
+      releases.flatMap(({ release, workload }) => {
+        if (release !== route || workload.kind !== "process" || workload.schedule === undefined)
+          return []
+        const cron = parseCron(workload.schedule.cron)
+        const next =
+          typeof cron === "string" ? null : nextAfter(cron, clock.currentTimeMillisUnsafe())
+        const state = world.running.get(release) ?? "stopped"
+        return [{ ...releaseIs(stage, release, state), schedule: { next, last: null } }]
+      })
 
     const drop = (spec: StageSpec) => {
       for (const { release } of spec.releases) stop(spec.stage, release)
@@ -66,6 +101,7 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
       const routes = world.routes.get(spec.stage) ?? []
       if (routes.at(-1) !== spec.route) routes.push(spec.route)
       world.routes.set(spec.stage, routes)
+      for (const observation of dueOf(spec)) tell(observation)
       tell({ type: "route", stage: spec.stage, generation: spec.generation, release: spec.route })
     }
 
@@ -81,16 +117,27 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
       routes: true,
       attach: (epoch) =>
         Stream.callback<Observation>((out) => {
-          outs.add(out)
-          Queue.offerUnsafe(out, hello(epoch, publicKey))
-          for (const { stage, generation, route, releases } of world.stages.values()) {
-            for (const { release } of releases) {
-              const state = world.running.get(release) ?? "stopped"
-              Queue.offerUnsafe(out, releaseIs(stage, release, state))
+          const greet = () => {
+            Queue.offerUnsafe(out, hello(epoch, publicKey, world.runs))
+            for (const spec of world.stages.values()) {
+              const { stage, generation, route, releases } = spec
+              for (const { release } of releases) {
+                const state = world.running.get(release) ?? "stopped"
+                Queue.offerUnsafe(out, releaseIs(stage, release, state))
+              }
+              for (const observation of dueOf(spec)) Queue.offerUnsafe(out, observation)
+              Queue.offerUnsafe(out, { type: "route", stage, generation, release: route })
             }
-            Queue.offerUnsafe(out, { type: "route", stage, generation, release: route })
           }
-          return Effect.addFinalizer(() => Effect.sync(() => outs.delete(out)))
+          outs.add(out)
+          world.greetings.add(greet)
+          greet()
+          return Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              outs.delete(out)
+              world.greetings.delete(greet)
+            })
+          )
         }),
       snapshot: (stages) =>
         Effect.sync(() => {
@@ -120,7 +167,7 @@ export const layer: Layer.Layer<Deploy | NodeWorld> = provider.pipe(
 /** What each release printed that failed. */
 const lastWords = { seq: 1, at: 0, stream: "stderr", text: "boom" } as const
 
-const releaseIs = (stage: StageId, release: ReleaseId, state: ReleaseState): Observation => ({
+const releaseIs = (stage: StageId, release: ReleaseId, state: ReleaseState): ReleaseObserved => ({
   type: "release",
   stage,
   release,
@@ -140,7 +187,11 @@ const verdict = (directory: string): ReleaseState =>
       ? "starting"
       : "healthy"
 
-const hello = (epoch: number, nodeKey: string): Observation => ({
+const hello = (
+  epoch: number,
+  nodeKey: string,
+  runs: ReadonlyArray<Runs> | undefined
+): Observation => ({
   type: "hello",
   protocol: 1,
   pid: 0,
@@ -149,6 +200,7 @@ const hello = (epoch: number, nodeKey: string): Observation => ({
   nodeKey,
   appsPort: 0,
   problem: null,
+  ...(runs === undefined ? {} : { runs }),
   isolation: {
     level: "plain",
     network: false,
