@@ -13,7 +13,7 @@ import {
   makeControlGroup,
   removeControlGroup,
   thaw,
-  unifiedGroups
+  usableUnified
 } from "./ControlGroup.ts"
 import { processStatus } from "./ProcessTree.ts"
 import { eventually } from "./TestEdge.ts"
@@ -24,7 +24,7 @@ const available = async (): Promise<ReadonlyArray<ControlGroups>> => {
   const unified = lines.map((line) => line.split(" ")).find(([, , type]) => type === "cgroup2")?.[1]
   const both = [
     await findControlGroups(),
-    unified === undefined ? null : await unifiedGroups(unified)
+    unified === undefined ? null : await usableUnified(unified)
   ]
   return both.filter((groups) => groups !== null)
 }

@@ -5,15 +5,18 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
+import {
+  type Controller,
+  type GroupWrite,
+  handedDown,
+  limitWrites,
+  type MountedGroups,
+  memoryKills,
+  mountedGroups,
+  unifiedGroups
+} from "@deploy-mcp/domain/node/ControlGroupFiles"
 
-const controllers = ["memory", "cpu", "pids", "freezer"] as const
-type Controller = (typeof controllers)[number]
-
-export interface ControlGroups {
-  readonly version: 1 | 2
-  /** Directories that groups are made in, by what they control; version 2: the same for all. */
-  readonly roots: ReadonlyMap<Controller, string>
-}
+export type ControlGroups = MountedGroups
 
 export interface ControlGroup {
   readonly groups: ControlGroups
@@ -27,28 +30,24 @@ export const maximumPids = 512
 export const findControlGroups = async (
   mounts = "/proc/self/mounts"
 ): Promise<ControlGroups | null> => {
-  const lines = (await readFile(mounts, "utf8")).split("\n").map((line) => line.split(" "))
-  const first = new Map<Controller, string>()
-  for (const [, point = "", type, options = ""] of lines) {
-    if (type !== "cgroup") continue
-    for (const controller of controllers) {
-      if (options.split(",").includes(controller)) first.set(controller, point)
-    }
-  }
-  if (first.has("memory")) return onlyWritable({ version: 1, roots: first })
-  const unified = lines.find(([, , type]) => type === "cgroup2")?.[1]
-  return unified === undefined ? null : unifiedGroups(unified)
+  const mounted = mountedGroups(await readFile(mounts, "utf8"))
+  return mounted && usableGroups(mounted)
 }
 
-/** A version 2 hierarchy: what its root can hand down, plus freezing, which is always there. */
-export const unifiedGroups = async (root: string): Promise<ControlGroups | null> => {
-  const roots = new Map<Controller, string>([["freezer", root]])
-  for (const controller of ["memory", "cpu", "pids"] as const) {
-    const enabled = await writeFile(join(root, "cgroup.subtree_control"), `+${controller}`).then(
-      () => true,
-      () => false
-    )
-    if (enabled) roots.set(controller, root)
+/** Those of a version 2 hierarchy. */
+export const usableUnified = (root: string) => usableGroups(unifiedGroups(root))
+
+const usableGroups = async (mounted: MountedGroups): Promise<ControlGroups | null> => {
+  if (mounted.version === 1) return onlyWritable(mounted)
+  const roots = new Map(mounted.roots)
+  for (const root of new Set(mounted.roots.values())) {
+    for (const controller of handedDown) {
+      const enabled = await writeFile(join(root, "cgroup.subtree_control"), `+${controller}`).then(
+        () => true,
+        () => false
+      )
+      if (enabled) roots.set(controller, root)
+    }
   }
   return onlyWritable({ version: 2, roots })
 }
@@ -94,40 +93,23 @@ export const limitControlGroup = async (
   group: ControlGroup,
   limits: { readonly memory: number; readonly cpu: number }
 ): Promise<void> => {
-  const bytes = String(limits.memory * 1024 * 1024)
-  const quota = String(Math.max(1000, Math.round(limits.cpu * 100_000)))
-  const set = (controller: Controller, file: string, value: string) =>
-    writeFile(fileOf(group, controller, file), value)
-  const optional = (_: unknown) => {}
-  const wanted: Array<Promise<void>> = []
-  const has = (controller: Controller) => group.groups.roots.has(controller)
-  if (group.groups.version === 1) {
-    if (has("memory")) {
-      // Swap accounting is often switched off, and its limit must not be below the other one.
-      wanted.push(
-        set("memory", "memory.limit_in_bytes", bytes).then(() =>
-          set("memory", "memory.memsw.limit_in_bytes", bytes).catch(optional)
-        )
-      )
-    }
-    if (has("cpu")) wanted.push(set("cpu", "cpu.cfs_quota_us", quota))
-  } else {
-    if (has("memory")) {
-      wanted.push(set("memory", "memory.max", bytes))
-      wanted.push(set("memory", "memory.swap.max", "0").catch(optional))
-    }
-    if (has("cpu")) wanted.push(set("cpu", "cpu.max", `${quota} 100000`))
-  }
-  if (has("pids")) wanted.push(set("pids", "pids.max", String(maximumPids)))
-  await Promise.all(wanted)
+  const writes = limitWrites(group.groups.version, { ...limits, pids: maximumPids })
+  const write = ({ controller, file, value, optional }: GroupWrite) =>
+    writeFile(fileOf(group, controller, file), value).catch((error: unknown) => {
+      if (!optional) throw error
+    })
+  await Promise.all(
+    [...group.groups.roots.keys()].map(async (of) => {
+      for (const each of writes) if (each.controller === of) await write(each)
+    })
+  )
 }
 
 /** Times that the kernel killed something of the group for its memory. */
 export const outOfMemoryKills = async (group: ControlGroup): Promise<number> => {
   if (!group.groups.roots.has("memory")) return 0
-  const file = group.groups.version === 1 ? "memory.oom_control" : "memory.events"
-  const text = await readFile(fileOf(group, "memory", file), "utf8").catch(() => "")
-  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
+  const { file, read } = memoryKills(group.groups.version)
+  return read(await readFile(fileOf(group, "memory", file), "utf8").catch(() => ""))
 }
 
 /** Kills all that is in it and removes it. A frozen process outlives SIGKILL until it is thawed. */

@@ -1,0 +1,57 @@
+import { assert, describe, it } from "vitest"
+import { limitWrites, memoryKills, mountedGroups } from "./ControlGroupFiles.ts"
+
+const first = [
+  "tmpfs /sys/fs/cgroup tmpfs rw,mode=755 0 0",
+  "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0",
+  "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0",
+  "cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0"
+]
+const second = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0"
+
+const groups = (...lines: ReadonlyArray<string>) => {
+  const found = mountedGroups(`${lines.join("\n")}\n`)
+  return found && { version: found.version, roots: Object.fromEntries(found.roots) }
+}
+
+const written = (version: 1 | 2, weight?: number) =>
+  limitWrites(version, { memory: 64, cpu: 1.5, pids: 9, ...(weight && { weight }) }).map(
+    ({ file, value }) => `${file} ${value}`
+  )
+
+describe("control groups", () => {
+  it("are found where they are mounted, version 1 first", () => {
+    const roots = { memory: "/sys/fs/cgroup/memory", cpu: "/sys/fs/cgroup/cpu,cpuacct" }
+    assert.deepStrictEqual(groups(...first, second), { version: 1, roots })
+    assert.deepStrictEqual(groups(second), {
+      version: 2,
+      roots: { freezer: "/sys/fs/cgroup/unified" }
+    })
+    assert.strictEqual(groups("proc /proc proc rw 0 0"), null)
+  })
+
+  it("are limited in the words of their version", () => {
+    assert.deepStrictEqual(written(1, 0.25), [
+      "memory.limit_in_bytes 67108864",
+      "memory.memsw.limit_in_bytes 67108864",
+      "cpu.cfs_quota_us 150000",
+      "cpu.shares 256",
+      "pids.max 9"
+    ])
+    assert.deepStrictEqual(written(2, 0.25), [
+      "memory.max 67108864",
+      "memory.swap.max 0",
+      "cpu.max 150000 100000",
+      "cpu.weight 25",
+      "pids.max 9"
+    ])
+    assert.notInclude(written(2).join(), "weight")
+  })
+
+  it("tell how often the kernel killed for memory", () => {
+    const { read } = memoryKills(2)
+    assert.strictEqual(read("low 0\noom 3\noom_kill 2\n"), 2)
+    assert.strictEqual(memoryKills(1).read("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"), 1)
+    assert.strictEqual(read(""), 0)
+  })
+})
