@@ -95,6 +95,22 @@ describe("npm run bench", () => {
     assert.deepStrictEqual(readdirSync(world), ["report.json"])
   })
 
+  it("measures the way of a log line, and counts what is lost of it", async () => {
+    const file = join(world, "report.json")
+    const { code, stderr } = await bench("--only", "logs", "--n", "1", "--json", file)
+    assert.strictEqual(code, 0, stderr)
+    const { rows } = JSON.parse(readFileSync(file, "utf8"))
+    const [fast, missing, unaccounted, ...more] = rows
+    assert.isEmpty(more)
+    assert.strictEqual(fast.ours.n, 10_000)
+    assert.isAbove(fast.ours.p50, fast.floor.p50)
+    assert.strictEqual(missing.ours.p50, 0)
+    assert.strictEqual(unaccounted.ours.p50, 0)
+    assert.isAbove(unaccounted.parts.read, 20_000)
+    assert.isAbove(unaccounted.parts["left out, says the log"], 20_000)
+    assert.deepStrictEqual(readdirSync(world), ["report.json"])
+  })
+
   it("says which benchmarks there are", async () => {
     const { code, stderr } = await bench("--only", "nothing")
     assert.strictEqual(code, 2)

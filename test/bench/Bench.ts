@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { density } from "./Density.ts"
 import { engine } from "./Engine.ts"
 import { gitPush } from "./GitPush.ts"
+import { logs } from "./Logs.ts"
 import { busy, load, machine } from "./Machine.ts"
 import { mcp } from "./Mcp.ts"
 import { memory } from "./Memory.ts"
@@ -35,6 +36,7 @@ const benchmarks: ReadonlyArray<Benchmark> = [
   engine,
   gitPush,
   proxy,
+  logs,
   density
 ]
 

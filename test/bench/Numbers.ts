@@ -38,7 +38,7 @@ export interface Budget {
 
 export interface Row {
   readonly what: string
-  readonly unit: "ms" | "µs" | "MiB" | "req/s" | "a second"
+  readonly unit: "ms" | "µs" | "MiB" | "req/s" | "a second" | "lines"
   readonly ours: Summary
   readonly floor: Summary | null
   /** What the floor is, in words. */

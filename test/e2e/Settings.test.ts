@@ -55,6 +55,7 @@ describe("a start with a settings file", () => {
       "10.0.0.5/24",
       "10.0.0.5/24: the address is not the first one of its /24."
     ],
+    ["DEPLOY_MCP_LOG_RATE", "0", "Expected a value between 1 and 1000000."],
     ["DEPLOY_MCP_EGRESS", "all", 'Expected "public" | "none".']
   ])("ends with one line when %s is %s", async (setting, value, problem) => {
     const home = join(folder, "home")

@@ -57,6 +57,8 @@ export interface EdgeOptions {
   readonly frozenBytes?: number
   /** Milliseconds that a release sleeps in memory before it is stopped. */
   readonly frozenMs?: number
+  /** Lines that a service may print in a second. */
+  readonly logRate?: number
   /** What schedules go by. */
   readonly time?: Time
   /** What differs from the default ones. */
@@ -101,6 +103,7 @@ const serve = async (
   const runtimeLog = makeRuntimeLog({
     folder: join(home, "logs", "runtime"),
     log,
+    ...(options.logRate === undefined ? {} : { linesPerSecond: options.logRate }),
     onDropped: (stage, lines) => {
       meters.of(stage).droppedLines += lines
     }

@@ -28,11 +28,18 @@ const egressOf = ({
   return { reach, allow: ranges }
 }
 
+const logRateOf = ({ DEPLOY_MCP_LOG_RATE: lines = "2000" }: NodeJS.ProcessEnv): number => {
+  const rate = Number(lines)
+  if (Number.isInteger(rate) && rate >= 1) return rate
+  throw new Error("DEPLOY_MCP_LOG_RATE must be a whole number above 0")
+}
+
 try {
   const edge = await startEdge({
     home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
     appsPort: Number(env.DEPLOY_MCP_APPS_PORT ?? 8080),
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
+    logRate: logRateOf(env),
     makeProcesses: (options) => makeProcesses({ ...options, egress: egressOf(env) })
   })
   void told.then(edge.close)

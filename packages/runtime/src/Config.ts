@@ -8,6 +8,11 @@ const AllowedRanges = Schema.String.check(
   Schema.makeFilter((text) => parseAllowedRanges(text).problem ?? undefined)
 )
 
+const LinesPerSecond = Schema.NumberFromString.check(
+  Schema.isInt(),
+  Schema.isBetween({ minimum: 1, maximum: 1_000_000 })
+)
+
 export const settings = Config.all({
   /** Folder that holds all state. */
   home: Config.String("DEPLOY_MCP_HOME").pipe(Config.withDefault(".deploy-mcp")),
@@ -54,6 +59,11 @@ export const settings = Config.all({
    * port may be on this machine itself.
    */
   egressAllow: Config.schema(AllowedRanges, "DEPLOY_MCP_EGRESS_ALLOW").pipe(Config.withDefault("")),
+  /**
+   * Lines that one service may print in a second: what is more is left out, and a line of its log says
+   * how many. Holds from the edge's next start.
+   */
+  logRate: Config.schema(LinesPerSecond, "DEPLOY_MCP_LOG_RATE").pipe(Config.withDefault(2_000)),
   /** Seconds from the start of a process to its first healthy answer. */
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
   /**

@@ -21,14 +21,17 @@ export class EdgeProcess extends Context.Service<
   }
 >()("@deploy-mcp/runtime/EdgeProcess") {}
 
-/** What services may call, as the edge reads it from its own environment. */
-export interface EgressSettings {
+/** What an edge reads from its own environment when it starts. */
+export interface EdgeSettings {
+  /** What services may call. */
   readonly egress: "public" | "none"
   readonly egressAllow: string
+  /** Lines that a service may print in a second. */
+  readonly logRate: number
 }
 
 /** `program` is the edge's entry; the Node.js that runs control runs it too. */
-export const layer = (program: string, { egress, egressAllow }: EgressSettings) =>
+export const layer = (program: string, { egress, egressAllow, logRate }: EdgeSettings) =>
   Layer.effect(
     EdgeProcess,
     Effect.gen(function* () {
@@ -51,7 +54,8 @@ export const layer = (program: string, { egress, egressAllow }: EgressSettings) 
           DEPLOY_MCP_APPS_PORT: String(appsPort),
           DEPLOY_MCP_APPS_DOMAIN: appsDomain,
           DEPLOY_MCP_EGRESS: egress,
-          DEPLOY_MCP_EGRESS_ALLOW: egressAllow
+          DEPLOY_MCP_EGRESS_ALLOW: egressAllow,
+          DEPLOY_MCP_LOG_RATE: String(logRate)
         }
         yield* runDetached(program, join(home, "logs", "edge.log"), environment, (pid) => {
           child = pid

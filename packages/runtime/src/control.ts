@@ -31,6 +31,7 @@ const main = Effect.gen(function* () {
     reconcileEvery,
     egress,
     egressAllow,
+    logRate,
     ...facts
   } = yield* settings
   const home = resolve(folder)
@@ -61,8 +62,7 @@ const main = Effect.gen(function* () {
         settingsFile,
         takeover: takeover * second,
         reconcileEvery: reconcileEvery * minute,
-        edge: program,
-        egress: { egress, egressAllow },
+        edge: { program, settings: { egress, egressAllow, logRate } },
         version
       })
     )

@@ -31,20 +31,19 @@ export interface EmbeddedOptions {
   readonly reconcileEvery: number
   /** Where instances are named; null: a file in the home if there is one. */
   readonly settingsFile: string | null
-  /** Entry of the edge's program. */
-  readonly edge: string
-  readonly egress: EdgeProcess.EgressSettings
+  /** `program`: its entry. */
+  readonly edge: { readonly program: string; readonly settings: EdgeProcess.EdgeSettings }
   readonly version: string
 }
 
 export const embedded = (options: EmbeddedOptions) => {
-  const { platform, databaseUrl, settingsFile, takeover, edge, egress, version } = options
+  const { platform, databaseUrl, settingsFile, takeover, edge, version } = options
   const reconciling = { every: options.reconcileEvery, ...Reconciler.patience }
   const { home, port, allowedHosts } = platform
   // The locks are under all else: nothing that another process holds may be touched.
   const world = Layer.mergeAll(
     Instances.open,
-    EdgeProcess.layer(edge, egress),
+    EdgeProcess.layer(edge.program, edge.settings),
     AuditLog.layer(home)
   ).pipe(
     Layer.provideMerge(Instances.checkUse),
