@@ -131,7 +131,12 @@ const inTurn = Effect.fnUntraced(function* (writeAll: WriteAll) {
   let writing = false
 
   const turns = Effect.gen(function* () {
-    while (waiting.length > 0) {
+    for (;;) {
+      // In one breath with the look at what waits: whoever comes after it starts the next turn.
+      if (waiting.length === 0) {
+        writing = false
+        return
+      }
       // A statement of SQLite lets nobody else run: now all who are ready to write get to say so.
       yield* Effect.yieldNow
       const now = waiting.slice(0, together)
@@ -153,13 +158,7 @@ const inTurn = Effect.fnUntraced(function* (writeAll: WriteAll) {
         }
       }
     }
-  }).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        writing = false
-      })
-    )
-  )
+  })
   return (write: Write): Effect.Effect<Saved, PersistenceError> =>
     Effect.gen(function* () {
       const answer = yield* Deferred.make<Saved, PersistenceError>()
