@@ -41,7 +41,7 @@ const platform: ReadonlySet<string> = new Set([
   "DeploymentStore.end",
   "DeploymentStore.enter",
   "DeploymentStore.open",
-  "DeploymentStore.openIds",
+  "DeploymentStore.ended",
   "DeploymentStore.openStages",
   "DeploymentStore.settle",
   "DeploymentStore.withOwner",

@@ -211,11 +211,15 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           (rows) => new Map(rows.map((row) => [row.status, row.count]))
         ),
 
-        /** Those that have not ended. */
-        openIds: Effect.map(
-          Rows.all(Id)(sql`SELECT id FROM deployments WHERE status IN ('queued', 'running')`),
-          (rows) => rows.map(({ id }) => id)
-        ),
+        /** Those of them that have ended. */
+        ended: (among: ReadonlyArray<string>) =>
+          Effect.map(
+            Rows.all(Id)(
+              sql`SELECT id FROM deployments
+                WHERE ${sql.in("id", among)} AND status NOT IN ('queued', 'running')`
+            ),
+            (rows) => rows.map(({ id }) => id)
+          ),
 
         /** The stages that have work to decide on. */
         openStages: Effect.map(

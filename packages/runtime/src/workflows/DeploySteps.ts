@@ -346,11 +346,8 @@ const make = Effect.gen(function* () {
   const cleanUpEnded = Effect.gen(function* () {
     const work = join(platform.home, "work")
     const names = existsSync(work) ? readdirSync(work) : []
-    // Asked after the folders were listed: what is not open now is not open again.
-    const open = new Set<string>(yield* deployments.openIds)
-    for (const name of names) {
-      if (!open.has(name)) rmSync(join(work, name), { recursive: true, force: true })
-    }
+    if (names.length === 0) return
+    yield* Effect.forEach(yield* deployments.ended(names), cleanUp)
   })
 
   /** An interrupted step leaves no files behind; it checks out again when it is run again. */
