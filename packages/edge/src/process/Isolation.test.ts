@@ -105,6 +105,35 @@ describe.each([
     assert.isTrue((await Promise.all(users)).some(Boolean))
   })
 
+  it("makes only the system calls of the list, and sees of the kernel what concerns it", async () => {
+    if (!sandboxed) return
+    const notes = edge.processes.isolation.notes.join("\n")
+    assert.notInclude(notes, "system call filter")
+    const tries = await ask(`
+      const fs = require("node:fs")
+      const attempt = (act) => { try { return act() } catch (error) { return error.code } }
+      return {
+        status: fs.readFileSync("/proc/1/status", "utf8") + fs.readFileSync("/proc/self/status", "utf8"),
+        comm: attempt(() => fs.writeFileSync("/proc/self/comm", "x")),
+        keys: attempt(() => fs.readFileSync("/proc/keys", "utf8")),
+        bus: attempt(() => fs.readdirSync("/proc/bus")),
+        device: attempt(() => fs.writeFileSync("/dev/x", "x")),
+        shared: attempt(() => fs.writeFileSync("/dev/shm/x", "x")),
+        sharedSize: (({ bsize, blocks }) => bsize * blocks)(fs.statfsSync("/dev/shm")),
+        sys: attempt(() => fs.readdirSync("/sys"))
+      }`)
+    const { status, ...seen } = tries as Record<string, unknown>
+    assert.lengthOf(String(status).match(/^Seccomp:\t2$/gm) ?? [], 2)
+    assert.deepStrictEqual(seen, {
+      comm: "EROFS",
+      keys: "EACCES",
+      bus: [],
+      device: "EROFS",
+      sharedSize: 256 * 1024 * 1024,
+      sys: "ENOENT"
+    })
+  })
+
   it("does not see the platform's home", async () => {
     const path = JSON.stringify(edge.home)
     const seen = await ask(`return require("node:fs").readdirSync(${path})`)

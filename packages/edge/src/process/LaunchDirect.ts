@@ -1,6 +1,6 @@
 /** Starts a process in the host's network: without being root, or where slots can't be made. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { chown, mkdir, mkdtemp, rm, stat } from "node:fs/promises"
+import { chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { Writable } from "node:stream"
@@ -61,17 +61,19 @@ const launchSandbox = async (
   const args = await serviceSandbox(request, port, toolchain.path, {
     app: request.workload.directory,
     etc: join(machine.files, "etc"),
-    toolchain: toolchain.binds
+    toolchain: toolchain.binds,
+    filter: machine.filter === null ? null : filterDescriptor
   })
+  const filter = machine.filter === null ? "" : await readFile(machine.filter)
   const [file, ...rest] = limited(machine, request, [
     bwrap,
-    ...["--args", "4", "--info-fd", "3", "--", "/bin/sh", "-c", insideSandbox]
+    ...["--args", String(argsDescriptor), "--info-fd", "3", "--", "/bin/sh", "-c", insideSandbox]
   ])
   const child = spawn(file, rest, {
     cwd: "/",
     // bwrap ties its life to ours a moment after it has started: until then the mark finds it.
     env: { ...minimalEnvironment, ...marker(newRun(machine.homeId)) },
-    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
     detached: true
   })
   const inside = firstInside(child)
@@ -80,11 +82,8 @@ const launchSandbox = async (
     if (first !== null) await recordProcess(machine, first)
     return first
   })
-  const input = child.stdio[4]
-  if (isWritable(input)) {
-    input.on("error", () => {})
-    input.end(args)
-  }
+  feed(child, argsDescriptor, args)
+  feed(child, filterDescriptor, filter)
   return follow(child, request, port, {
     inside,
     service: async (first) => (await childrenOf(first))[0],
@@ -98,6 +97,16 @@ const launchSandbox = async (
       if (first !== null) await forgetProcess(machine, first)
     }
   })
+}
+
+const argsDescriptor = 4
+const filterDescriptor = 5
+
+const feed = (child: ChildProcess, descriptor: number, content: string | Uint8Array): void => {
+  const input = child.stdio[descriptor]
+  if (!isWritable(input)) return
+  input.on("error", () => {})
+  input.end(content)
 }
 
 const launchPlain = async (

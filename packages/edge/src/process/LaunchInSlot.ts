@@ -32,6 +32,7 @@ import { childrenOf, treeOf } from "./ProcessTree.ts"
 import { serviceSandbox } from "./ServiceSandbox.ts"
 import type { Slot } from "./Slot.ts"
 import type { SlotPool } from "./SlotPool.ts"
+import { slotFilterDescriptor } from "./SlotScript.ts"
 import { residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
 import { cpuSeconds } from "./Usage.ts"
@@ -61,7 +62,7 @@ export const launchInSlot =
       const run = newRun(machine.homeId)
       const staged = (index: number) => `${tools.stage}/${index}`
       const inside = machine.bwrap
-        ? await sandboxInput(tools, request, port, toolchain, staged)
+        ? await sandboxInput(machine, tools, request, port, toolchain, staged)
         : plainInput(tools, request, port, toolchain, staged, run)
       const lines = [
         String(firstUser + request.tenant),
@@ -88,6 +89,7 @@ const portFor = async ({ workload }: LaunchRequest, { network }: Slot): Promise<
 type Binds = Awaited<ReturnType<typeof findToolchain>>
 
 const sandboxInput = (
+  machine: Machine,
   tools: SlotTools,
   request: LaunchRequest,
   port: number | null,
@@ -97,6 +99,7 @@ const sandboxInput = (
   serviceSandbox(request, port, toolchain.path, {
     app: staged(0),
     etc: `${tools.stage}/etc`,
+    filter: machine.filter === null ? null : slotFilterDescriptor,
     toolchain: toolchain.binds.map(({ target }, index) => ({ source: staged(index + 1), target }))
   })
 

@@ -3,9 +3,9 @@ import { mkdir, realpath, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
 import type { NetworkTools } from "./Network.ts"
-import { findProgram, runProgram, systemDirectories } from "./Program.ts"
-import { smokeArguments } from "./Sandbox.ts"
+import { findProgram, systemDirectories } from "./Program.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
+import { trySandbox } from "./TrySandbox.ts"
 
 export interface Machine {
   readonly home: string
@@ -13,6 +13,8 @@ export interface Machine {
   readonly root: boolean
   /** Null: no sandbox. */
   readonly bwrap: string | null
+  /** File with the seccomp program of sandboxes. Null: they may make all system calls. */
+  readonly filter: string | null
   readonly prlimit: string | null
   /** What slots are made with; null: processes are started directly. */
   readonly slots: SlotTools | null
@@ -57,13 +59,15 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     const stage = await findStage(home, network !== null)
     if (stage) slots = { nsenter, unshare, stage, network, nft }
   }
-  const sandbox = bwrap ? await sandboxWorks(bwrap, notes) : null
-  if (!bwrap) notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")
+  const sandbox = bwrap ? await trySandbox(bwrap, files) : null
+  if (sandbox) notes.push(...sandbox.notes)
+  else notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")
   return {
     home,
     homeId,
     root,
-    bwrap: sandbox,
+    bwrap: sandbox?.works ? bwrap : null,
+    filter: sandbox?.filter ?? null,
     prlimit,
     slots,
     controlGroups,
@@ -79,13 +83,5 @@ const findStage = async (home: string, networks: boolean): Promise<string | null
     const found = await stat(path).catch(() => null)
     if (found?.isDirectory() && !`${home}/`.startsWith(`${path}/`)) return path
   }
-  return null
-}
-
-const sandboxWorks = async (bwrap: string, notes: Array<string>): Promise<string | null> => {
-  const result = await runProgram(bwrap, [...smokeArguments, "--", "/bin/sh", "-c", "exit 0"])
-  if (result.code === 0) return bwrap
-  const words = result.stderr.trim().split("\n").at(-1) ?? ""
-  notes.push(`Processes are not sandboxed: bubblewrap does not work here (${words}).`)
   return null
 }

@@ -1,5 +1,6 @@
 /** The arguments of bubblewrap: nothing but what is listed here exists for a process. */
 import { lstat, readlink } from "node:fs/promises"
+import { maskedDirectories, maskedFiles } from "@deploy-mcp/domain/node/KernelFiles"
 import type { Bind } from "./Toolchain.ts"
 
 export interface SandboxContents {
@@ -9,8 +10,10 @@ export interface SandboxContents {
   readonly toolchain: ReadonlyArray<Bind>
   readonly variables: Readonly<Record<string, string>>
   readonly home: string
-  /** MiB for `/tmp`, and for HOME. */
+  /** MiB for each place that can be written to: `/tmp`, `/dev/shm` and HOME. */
   readonly memory: number
+  /** The descriptor that bubblewrap reads a seccomp program from. Null: all calls are allowed. */
+  readonly filter: number | null
 }
 
 /**
@@ -21,24 +24,6 @@ const isolation = [
   ...["--unshare-all", "--share-net", "--unshare-user", "--uid", "65534", "--gid", "65534"],
   ...["--cap-drop", "ALL", "--disable-userns", "--die-with-parent", "--new-session"],
   ...["--hostname", "service"]
-]
-
-/** The least that shows whether bubblewrap works here at all. */
-export const smokeArguments: ReadonlyArray<string> = [
-  ...isolation,
-  ...[
-    "--ro-bind",
-    "/",
-    "/",
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
-    "--size",
-    "4096",
-    "--tmpfs",
-    "/tmp"
-  ]
 ]
 
 /** By name: `/etc` as a whole also holds keys and passwords. */
@@ -58,8 +43,9 @@ export const sandboxArguments = async (contents: SandboxContents): Promise<Array
   return [
     "--clearenv",
     ...isolation,
+    ...(contents.filter === null ? [] : ["--seccomp", String(contents.filter)]),
     ...(await system()),
-    ...["--proc", "/proc", "--dev", "/dev"],
+    ...(await kernel(size)),
     ...["--size", size, "--tmpfs", "/tmp"],
     ...["--perms", "0700", "--size", size, "--tmpfs", contents.home],
     ...["passwd", "group", "hosts", "nsswitch.conf", "resolv.conf"].flatMap((name) => [
@@ -72,6 +58,24 @@ export const sandboxArguments = async (contents: SandboxContents): Promise<Array
     ...["--ro-bind", contents.app, "/app", "--chdir", "/app"],
     ...["--remount-ro", "/"],
     ...Object.entries(contents.variables).flatMap(([name, value]) => ["--setenv", name, value])
+  ]
+}
+
+/** What the kernel shows: nothing can be written to, but the memory that processes share. */
+const kernel = async (size: string): Promise<Array<string>> => {
+  const here = async (paths: ReadonlyArray<string>) => {
+    const found = await Promise.all(paths.map((path) => lstat(path).catch(() => null)))
+    return paths.filter((_, index) => found[index] !== null)
+  }
+  return [
+    ...["--proc", "/proc"],
+    ...(await here(maskedFiles)).flatMap((path) => ["--ro-bind", "/dev/null", path]),
+    ...(await here(maskedDirectories)).flatMap((path) => [
+      ...["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
+    ]),
+    ...["--remount-ro", "/proc"],
+    ...["--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"],
+    ...["--remount-ro", "/dev"]
   ]
 }
 

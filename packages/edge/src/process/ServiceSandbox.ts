@@ -9,7 +9,7 @@ export const serviceSandbox = async (
   request: LaunchRequest,
   port: number | null,
   path: ReadonlyArray<string>,
-  sources: Pick<SandboxContents, "app" | "etc" | "toolchain">
+  sources: Pick<SandboxContents, "app" | "etc" | "toolchain" | "filter">
 ): Promise<string> => {
   const { variables, workload } = request
   const places = { port, home: serviceHome, temporary: "/tmp", path, variables }

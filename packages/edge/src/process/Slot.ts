@@ -80,6 +80,7 @@ const spawnShell = (
     ...[tools.nft ?? "", machine.bwrap ?? "", machine.bwrap ? insideSandbox : insidePlain],
     machine.home,
     tools.network?.forwards ? (network?.hostAddress ?? "") : "",
+    machine.filter ?? "",
     ...(group ? joinFiles(group) : [])
   ]
   const command = network

@@ -10,8 +10,8 @@
 /** Where a slot keeps mounts that only it sees. Covered by a file system of its own. */
 export const prepare = `
 set -eu
-stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8 gateway=$9
-shift 9
+stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8 gateway=$9 filter=\${10}
+shift 10
 for procs do echo $$ >"$procs"; done
 if [ -n "$address" ]; then
   echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
@@ -35,8 +35,11 @@ while IFS= read -r source && [ -n "$source" ]; do
 done
 `
 
+export const slotFilterDescriptor = 6
+
 /** Goes on as the tenant's user inside bubblewrap. File 5 holds bubblewrap's arguments. */
 export const enterSandbox = `
+if [ -n "$filter" ]; then exec ${slotFilterDescriptor}<"$filter"; fi
 exec 5<&0 </dev/null
 exec setpriv --reuid "$user" --regid "$user" --clear-groups -- \\
   "$bwrap" --args 5 --info-fd 3 -- /bin/sh -c "$inside"
