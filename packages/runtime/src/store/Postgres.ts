@@ -56,11 +56,11 @@ const asIfAlone = (client: SqlClient.SqlClient): SqlClient.SqlClient["withTransa
   return <R, E, A>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.flatMap(Effect.serviceOption(transactionService), (outer) => {
       if (Option.isSome(outer)) return withTransaction(body)
-      let attempt = 0
+      const isCollision = collisions()
       return withTransaction(body).pipe(
         Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL SERIALIZABLE"),
         Effect.sandbox,
-        Effect.retry({ while: (cause) => collided(cause, ++attempt), schedule: pauses }),
+        Effect.retry({ while: isCollision, schedule: pauses }),
         Effect.catch((cause) => Effect.failCause(cause))
       )
     })
@@ -75,22 +75,30 @@ const pauses = Schedule.exponential("2 millis", 1.5).pipe(
   Schedule.upTo({ times: 250 })
 )
 
+/**
+ * Whether a transaction failed only because of another one; made anew for each transaction. Two that
+ * insert one key at the same time may also end in a violation, which a second look turns into the row
+ * that is there: when that shows again and again, it is a mistake of the body's own. Other collisions
+ * in between say nothing of it, however many there are.
+ */
+const collisions = (): ((cause: Cause.Cause<unknown>) => boolean) => {
+  let violations = 0
+  return (cause) => {
+    const found = new Set(reasonsOf(cause))
+    if (found.has("SerializationError") || found.has("DeadlockError")) return true
+    return found.has("UniqueViolation") && ++violations <= 3
+  }
+}
+
 /** Stores turn database errors into defects, so both are looked at. */
-const collided = (cause: Cause.Cause<unknown>, attempt: number): boolean =>
-  cause.reasons.some((reason) => {
+const reasonsOf = ({ reasons }: Cause.Cause<unknown>) =>
+  reasons.flatMap((reason) => {
     const error = Cause.isFailReason(reason)
       ? reason.error
       : Cause.isDieReason(reason)
         ? reason.defect
         : null
-    if (!isSqlError(error)) return false
-    const { _tag } = error.reason
-    return (
-      _tag === "SerializationError" ||
-      _tag === "DeadlockError" ||
-      // Two that insert one key at the same time may also end so; a second look sees the row.
-      (_tag === "UniqueViolation" && attempt <= 3)
-    )
+    return isSqlError(error) ? [error.reason._tag] : []
   })
 
 /** Integers of 64 bits are numbers like those of SQLite, and bigints where a number would round. */
