@@ -1,5 +1,6 @@
 /** For tests: what an edge sees that has no rights, told as JSON in the last line. */
 import { readFile } from "node:fs/promises"
+import { attemptsOfService, openEscapeWorld, succeeded } from "./EscapeWorld.ts"
 import { freePort } from "./FreePort.ts"
 import { allProcesses } from "./ProcessTree.ts"
 import { fetchText, openTestEdge } from "./TestEdge.ts"
@@ -58,6 +59,10 @@ await worker.line(/works/)
 await worker.worker.stop(5000)
 const work = worker.lines
 await first.process.stop(5000)
+const world = await openEscapeWorld(edge.home)
+const escaped =
+  edge.processes.isolation.level === "plain" ? [] : succeeded(await attemptsOfService(edge, world))
+await world.close()
 await edge.close()
 const survivors = await statesOf("299.125")
 const { isolation } = edge.processes
@@ -71,6 +76,7 @@ console.log(
     thawed,
     lines,
     work,
+    escaped,
     ...told,
     second: failure,
     pinned,
