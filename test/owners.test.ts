@@ -20,6 +20,7 @@ const derived: Readonly<Record<string, string>> = {
   "DeploymentStore.newestOf": "stages of owned services",
   "DeploymentStore.openPhase": "within the store",
   "DeploymentStore.phases": "ids of owned deployments",
+  "DeploymentStore.retries": "id of an owned deployment",
   "DeploymentStore.request": "stage of an owned service; the row has its owner",
   "ReleaseStore.everLive": "stage of an owned service",
   "ReleaseStore.raise": "within the store",
@@ -92,7 +93,7 @@ interface Member {
 }
 
 const tenantRows =
-  /\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:keys|projects|services|stages|deployments|deployment_phases|releases|variables|hostnames|repositories|repository_tokens)\b/u
+  /\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:keys|projects|services|stages|deployments|deployment_phases|deployment_retries|releases|variables|hostnames|repositories|repository_tokens)\b/u
 
 /** What a store's `make` names: its functions, whether they are part of what it returns or not. */
 const membersOf = (text: string): ReadonlyArray<Member> => {

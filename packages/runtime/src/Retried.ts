@@ -2,8 +2,17 @@
 import { Effect, Schedule } from "effect"
 
 const briefly = Schedule.exponential("100 millis")
+const times = 4
 
+/** `told` hears of each failure that another attempt follows. */
 export const retried = <A, E extends { readonly isRetryable: boolean }, R>(
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  told: (error: E) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<A, E, R> =>
-  Effect.retry(effect, { schedule: briefly, times: 4, while: (error) => error.isRetryable })
+  Effect.suspend(() => {
+    let left = times
+    return effect.pipe(
+      Effect.tapError((error) => (error.isRetryable && left-- > 0 ? told(error) : Effect.void)),
+      Effect.retry({ schedule: briefly, times, while: (error) => error.isRetryable })
+    )
+  })

@@ -3,6 +3,7 @@ import { Context, type Effect } from "effect"
 import type { CommandError } from "../Failure.ts"
 import type { IdempotencyKey } from "../model/Names.ts"
 import type { Principal } from "../model/Principal.ts"
+import type { Replay } from "./Replay.ts"
 import type { ServiceRef } from "./Services.ts"
 import type { DeploymentView } from "./Views.ts"
 
@@ -28,6 +29,8 @@ export class Deployments extends Context.Service<
     readonly wait: (
       input: WaitForDeployment
     ) => Command<{ readonly deployment: DeploymentView; readonly finished: boolean }>
+    /** What a deployment (absent: the newest) did so far, step by step; holds no secret. */
+    readonly replay: (input: ServiceRef & { readonly number?: number }) => Command<Replay>
     /**
      * Ends a deployment (absent: the newest) that is not live yet; the release before stays. `too_late`
      * when it is live. One that has ended otherwise is left as it is.

@@ -1,6 +1,7 @@
 /** The calls of the HTTP API that the command line makes, with what each answers. */
 import { KeyView, WhoAmI } from "@deploy-mcp/domain/commands/Accounts"
 import { Measurements } from "@deploy-mcp/domain/commands/Measurements"
+import { Replay } from "@deploy-mcp/domain/commands/Replay"
 import { GitTokenView, RepositoryView } from "@deploy-mcp/domain/commands/Repositories"
 import { LogSource } from "@deploy-mcp/domain/commands/Services"
 import {
@@ -49,6 +50,7 @@ export const getLogs = call(
     truncated: Schema.Boolean
   })
 )
+export const replayDeployment = call("replay_deployment", Replay)
 export const measureServices = call("measure_services", Measurements)
 export const createKey = call("create_key", Schema.Struct({ key: KeyView, secret: Schema.String }))
 export const listKeys = call("list_keys", Schema.Struct({ keys: Schema.Array(KeyView) }))

@@ -7,6 +7,7 @@ import { keys } from "./Keys.ts"
 import { logs } from "./Logs.ts"
 import { mcp } from "./Mcp.ts"
 import { migrate } from "./Migrate.ts"
+import { replay } from "./Replay.ts"
 import { root } from "./Root.ts"
 import { services } from "./Services.ts"
 import { top } from "./Top.ts"
@@ -15,5 +16,17 @@ import { up } from "./Up.ts"
 export const version = "0.1.0"
 
 export const commands = root.pipe(
-  Command.withSubcommands([up, demo, deploy, services, logs, top, keys, mcp, migrate, doctor])
+  Command.withSubcommands([
+    up,
+    demo,
+    deploy,
+    services,
+    logs,
+    replay,
+    top,
+    keys,
+    mcp,
+    migrate,
+    doctor
+  ])
 )

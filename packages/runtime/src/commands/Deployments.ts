@@ -14,6 +14,7 @@ import { orDieSql } from "../store/Rows.ts"
 import type { ServiceRow } from "../store/ServiceStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { Present } from "./Present.ts"
+import { replayDeployment } from "./ReplayDeployment.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 
 /** Events are in process; another runner's changes are seen at this pace. */
@@ -27,6 +28,7 @@ const make = Effect.gen(function* () {
   const sql = yield* SqlClient
   const idempotency = yield* IdempotencyStore
   const coordinator = yield* Coordinator
+  const replay = yield* replayDeployment
 
   /** One of a service's, by its number; the newest when none is given. */
   const find = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
@@ -89,6 +91,12 @@ const make = Effect.gen(function* () {
         Effect.scoped,
         Effect.timeoutOrElse({ duration: input.timeoutMs, orElse: () => look })
       )
+    }),
+
+    replay: Effect.fnUntraced(function* (input) {
+      yield* requireScope("services:read")
+      const service = yield* lookup.service(input)
+      return yield* replay(yield* find(service, input.number), service)
     }),
 
     cancel: Effect.fn("Deployments.cancel")(function* (input) {

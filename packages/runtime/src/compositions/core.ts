@@ -30,6 +30,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import * as EngineDatabase from "../store/EngineDatabase.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import * as Journal from "../store/Journal.ts"
+import { JournalStore } from "../store/JournalStore.ts"
 import * as Migrations from "../store/Migrations.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
@@ -75,7 +76,8 @@ const stores = Layer.mergeAll(
   DeploymentStore.layer,
   ReleaseStore.layer,
   TrashStore.layer,
-  IdempotencyStore.layer
+  IdempotencyStore.layer,
+  JournalStore.layer
 )
 
 const workflows = Layer.mergeAll(DeployService.layer, RetireRelease.layer, RemoveService.layer)

@@ -12,6 +12,7 @@ import * as Health from "../http/Health.ts"
 import * as Landing from "../http/Landing.ts"
 import * as McpDoor from "../http/McpDoor.ts"
 import * as Measurements from "../http/Measurements.ts"
+import * as Replays from "../http/Replays.ts"
 import { Platform } from "../Platform.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
 import { FrontDoor } from "../standby/FrontDoor.ts"
@@ -59,6 +60,7 @@ export const embedded = (options: EmbeddedOptions) => {
     McpDoor.layer({ version, allowedHosts }),
     Api.layer({ allowedHosts }),
     Measurements.layer({ allowedHosts }),
+    Replays.layer({ allowedHosts }),
     GitPush.layer,
     Health.layer,
     Landing.layer,

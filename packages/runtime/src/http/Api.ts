@@ -89,7 +89,8 @@ const answerCall = Effect.gen(function* () {
   return HttpServerResponse.jsonUnsafe({ result })
 })
 
-const readArguments = (request: HttpServerRequest.HttpServerRequest) =>
+/** The body, as JSON; an empty one has no arguments. */
+export const readArguments = (request: HttpServerRequest.HttpServerRequest) =>
   request.text.pipe(
     Effect.provideService(HttpServerRequest.MaxBodySize, ByteSize.fromInputUnsafe(maxBodyBytes)),
     Effect.mapError(({ reason }) =>

@@ -5,7 +5,7 @@
 import { Failure } from "@deploy-mcp/domain/Failure"
 import {
   DeploymentCause,
-  type DeploymentPhase,
+  DeploymentPhase,
   DeploymentStatus,
   PhaseTime
 } from "@deploy-mcp/domain/model/Deployment"
@@ -47,6 +47,8 @@ export const DeploymentRow = Schema.Struct({
 export type DeploymentRow = typeof DeploymentRow.Type
 
 const Id = Schema.Struct({ id: DeploymentId })
+const Retry = Schema.Struct({ phase: DeploymentPhase, at: Schema.Int, cause: Schema.String })
+const cutOff = "The step was cut off before its result was written."
 const finishedWithoutResult: ReadonlyArray<DeploymentStatus> = ["failed", "superseded"]
 
 /** The branch's commit at the time; a push event that names it brings nothing new. */
@@ -98,21 +100,37 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
         Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
           WHERE deployment_id = ${id} AND ended_at IS NULL`)
 
+      /** Since when it is open; earlier than now when it was entered before. */
       const openPhase = (id: DeploymentId, phase: DeploymentPhase, now: number) =>
-        Rows.write(
-          sql`INSERT INTO deployment_phases ${sql.insert({
-            deployment_id: id,
-            phase,
-            started_at: now,
-            ended_at: null
-          })} ON CONFLICT (deployment_id, phase) DO UPDATE SET ended_at = NULL`
+        Effect.map(
+          Rows.one(Schema.Struct({ startedAt: Schema.Int }))(
+            sql`INSERT INTO deployment_phases ${sql.insert({
+              deployment_id: id,
+              phase,
+              started_at: now,
+              ended_at: null
+            })} ON CONFLICT (deployment_id, phase) DO UPDATE SET ended_at = NULL RETURNING started_at`
+          ),
+          ({ startedAt }) => startedAt
         )
+
+      /** Notes that something is tried again. */
+      const noteRetry = Effect.fnUntraced(function* (
+        id: DeploymentId,
+        phase: DeploymentPhase,
+        cause: string
+      ) {
+        const now = yield* Clock.currentTimeMillis
+        yield* Rows.write(sql`INSERT INTO deployment_retries (deployment_id, owner_id, phase, at, cause)
+          SELECT id, owner_id, ${phase}, ${now}, ${cause} FROM deployments WHERE id = ${id}`)
+      })
 
       return {
         newest,
         byId,
         withOwner,
         end,
+        noteRetry,
 
         /**
          * A queued deployment of `commit`, or the newest one when it already answers to this head of
@@ -202,6 +220,11 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
                   WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
               ),
 
+        /** What was tried again, the oldest first. */
+        retries: (deployment: DeploymentId) =>
+          Rows.all(Retry)(sql`SELECT phase, at, cause FROM deployment_retries
+            WHERE deployment_id = ${deployment} ORDER BY at`),
+
         /** How many have not ended, by status. */
         open: Effect.map(
           Rows.all(Schema.Struct({ status: Schema.String, count: Schema.Int }))(
@@ -270,7 +293,7 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
                 if (!running) return false
                 yield* Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
                   WHERE deployment_id = ${id} AND ended_at IS NULL AND phase <> ${phase}`)
-                yield* openPhase(id, phase, now)
+                if ((yield* openPhase(id, phase, now)) < now) yield* noteRetry(id, phase, cutOff)
                 return true
               })
             )

@@ -11,6 +11,7 @@ import ownerScopes from "./migrations/0007_owner_scopes.ts"
 import foreignRepositories from "./migrations/0008_foreign_repositories.ts"
 import endpoints from "./migrations/0009_endpoints.ts"
 import serviceList from "./migrations/0010_service_list.ts"
+import retries from "./migrations/0011_retries.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -25,7 +26,8 @@ export const run = Migrator.make({})({
     "0007_owner_scopes": ownerScopes,
     "0008_foreign_repositories": foreignRepositories,
     "0009_endpoints": endpoints,
-    "0010_service_list": serviceList
+    "0010_service_list": serviceList,
+    "0011_retries": retries
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

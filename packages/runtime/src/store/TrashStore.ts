@@ -111,6 +111,8 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
               yield* Rows.write(sql`DELETE FROM releases WHERE stage_id = ${stage}`)
               yield* Rows.write(sql`DELETE FROM deployment_phases WHERE deployment_id IN
                 (SELECT id FROM deployments WHERE stage_id = ${stage})`)
+              yield* Rows.write(sql`DELETE FROM deployment_retries WHERE deployment_id IN
+                (SELECT id FROM deployments WHERE stage_id = ${stage})`)
               yield* Rows.write(sql`DELETE FROM deployments WHERE stage_id = ${stage}`)
               yield* Rows.write(sql`DELETE FROM variables WHERE stage_id = ${stage}`)
               yield* Rows.write(sql`DELETE FROM stages WHERE id = ${stage}`)

@@ -27,7 +27,7 @@ import {
   ServiceStore,
   variableContext
 } from "../store/ServiceStore.ts"
-import { DeploymentFailed, orFailed } from "./DeploymentFailed.ts"
+import { DeploymentFailed, orFailed, Retries } from "./DeploymentFailed.ts"
 
 type Step<A> = Effect.Effect<A, DeploymentFailed>
 type Planned = { readonly key: ArtifactKey; readonly plan: BuildPlan }
@@ -350,17 +350,26 @@ const make = Effect.gen(function* () {
     yield* Effect.forEach(yield* deployments.ended(names), cleanUp)
   })
 
-  /** An interrupted step leaves no files behind; it checks out again when it is run again. */
+  /**
+   * An interrupted step leaves no files behind; it checks out again when it is run again. What it asks
+   * a provider once more is noted.
+   */
   const tidy =
     <Args extends readonly [DeploymentId, ...ReadonlyArray<unknown>], A>(
+      phase: DeploymentPhase,
       step: (...args: Args) => Step<A>
     ) =>
     (...args: Args) =>
-      step(...args).pipe(Effect.onInterrupt(() => cleanUp(args[0])))
+      step(...args).pipe(
+        Effect.provideService(Retries, ({ code, cause }) =>
+          deployments.noteRetry(args[0], phase, `${code}: ${cause}`)
+        ),
+        Effect.onInterrupt(() => cleanUp(args[0]))
+      )
 
   return {
-    planBuild: tidy(planBuild),
-    buildArtifact: tidy(buildArtifact),
+    planBuild: tidy("source", planBuild),
+    buildArtifact: tidy("build", buildArtifact),
     recordRelease,
     discardRelease,
     awaitHealthy,
