@@ -71,6 +71,16 @@ describe("a service on demand", () => {
     assert.notStrictEqual(await hundred(), before)
   })
 
+  it("goes on where it stood still when somebody goes back to it", async () => {
+    const before = (await platform.get("sleeper")).body
+    await platform.api.call("update_service", { name: "sleeper", env_vars: { MORE: "yes" } })
+    assert.strictEqual((await platform.api.ended("sleeper")).status, "live")
+    assert.notStrictEqual((await platform.get("sleeper")).body, before)
+    await platform.api.rollback("sleeper")
+    assert.strictEqual((await platform.api.ended("sleeper")).status, "live")
+    assert.strictEqual((await platform.get("sleeper")).body, before)
+  })
+
   it("is replaced while it sleeps, and leaves nothing when the platform is stopped", async () => {
     await asleep()
     await platform.api.redeploy("sleeper")

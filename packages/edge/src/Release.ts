@@ -18,12 +18,8 @@ import type { FileCache } from "./FileCache.ts"
 import { firstState, startFailed } from "./FirstState.ts"
 import { reasonOf } from "./Log.ts"
 import type { NodeKey } from "./NodeKey.ts"
-import type {
-  Processes,
-  ProcessRequest,
-  ProcessState,
-  RunningProcess
-} from "./process/Processes.ts"
+import type { Processes, ProcessState } from "./process/Processes.ts"
+import { type Ears, type HeldProcess, type Rest, startHeld } from "./Rest.ts"
 import { makeSleep, maySleep, neverSleeps, type Sleep } from "./Sleep.ts"
 import type { Sleepers } from "./Sleepers.ts"
 import type { StartQueue } from "./StartQueue.ts"
@@ -53,7 +49,7 @@ export interface Release {
   readonly enter: (abort: () => void) => () => void
   /** Starts a failed process again, from the beginning. */
   readonly retry: () => void
-  /** Waits for those being answered, at most `drainMs`, then stops with `graceMs`. Once only. */
+  /** Waits for those being answered, at most `drainMs`, then rests or stops with `graceMs`. Once only. */
   readonly retire: (drainMs: number, graceMs: number) => Promise<void>
   /** Takes a retirement back; false when it is too late. */
   readonly revive: () => boolean
@@ -66,6 +62,7 @@ export interface ReleaseOptions {
   readonly nodeKey: NodeKey
   readonly starts: StartQueue
   readonly sleepers: Sleepers
+  readonly rest: Rest
   readonly fileCache: FileCache
   readonly variants: Variants
   /** Start before others that wait: a route leads to it. */
@@ -86,7 +83,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let everHealthy = false
   let files: StaticFiles | null = null
   let upstream: Upstream | null = null
-  let running: RunningProcess | null = null
+  let held: HeldProcess | null = null
   let workers = noWorkers
   let job: Job | null = null
   let retries = 0
@@ -94,6 +91,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
   let run = 0
   let phase: "serving" | "draining" | "stopping" | "stopped" = "serving"
   let onIdle: (() => void) | null = null
+  const isOver = (): boolean => phase === "stopping" || phase === "stopped"
 
   const adopt = (next: ProcessState): void => {
     if (next.state === "healthy") everHealthy = true
@@ -132,7 +130,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
         variables === null
           ? {}
           : decodeVariables(JSON.parse(await openWith(options.nodeKey, variables)))
-      return phase === "stopping" || phase === "stopped" ? null : opened
+      return isOver() ? null : opened
     } catch {
       fail("the variables are not sealed to the key of this node")
       return null
@@ -159,6 +157,8 @@ export const startRelease = (options: ReleaseOptions): Release => {
   const beginProcess = async (workload: ProcessWorkload): Promise<void> => {
     const variables = await openVariables(workload)
     if (variables === null) return
+    const rested = await options.rest.take({ workload, variables })
+    if (isOver()) return await rested?.running.stop(asleepGraceMs)
     run += 1
     const own = run
     const { promise: settled, resolve } = Promise.withResolvers<void>()
@@ -166,20 +166,23 @@ export const startRelease = (options: ReleaseOptions): Release => {
     const onLine: ReleaseOptions["onLine"] = (stream, text, process) =>
       options.onLine(stream, redact(text), process)
     workers = makeWorkers({ tenant: stage.tenant, workload, variables, onLine }, processes)
-    const request: ProcessRequest = {
-      stage: stage.stage,
-      release: spec.release,
-      tenant: stage.tenant,
-      workload,
-      variables,
+    const ears: Ears = {
       onLine,
       onState: (next) => {
         if (next.state !== "starting") resolve()
         if (own === run) become({ ...next, failure: redactedFailure(next.failure, redact) })
       }
     }
+    if (rested !== null) return goOn(rested, ears)
+    const request = {
+      stage: stage.stage,
+      release: spec.release,
+      tenant: stage.tenant,
+      workload,
+      variables
+    }
     try {
-      running = processes.start(request)
+      held = startHeld(processes, request, ears)
     } catch (error) {
       return fail(reasonOf(error))
     }
@@ -187,6 +190,16 @@ export const startRelease = (options: ReleaseOptions): Release => {
     const giveUp = setTimeout(resolve, placeMs)
     await settled
     clearTimeout(giveUp)
+  }
+
+  const goOn = (rested: HeldProcess, ears: Ears): void => {
+    const { state: now } = rested.running
+    held = rested
+    // How often it was started again for another release is not ours to tell.
+    retries -= now.restarts
+    rested.hear(ears)
+    ears.onLine("platform", "Goes on where an earlier release stood still; nothing is started.")
+    ears.onState(now)
   }
 
   const begin = (): void => {
@@ -197,10 +210,17 @@ export const startRelease = (options: ReleaseOptions): Release => {
     else starts.add(() => beginProcess(workload), options.urgent)
   }
 
+  /** What could sleep rests: somebody may go back to it. */
+  const leaveProcess = async (graceMs: number): Promise<void> => {
+    if (held === null) return
+    const mayRest = maySleep(spec.workload) && answering.size === 0
+    if (!mayRest || !(await options.rest.keep(held))) await held.running.stop(graceMs)
+  }
+
   const stopAsleep = async (): Promise<void> => {
-    const stopping = running
+    const stopping = held?.running
     run += 1
-    running = null
+    held = null
     retries += state.restarts
     state = { ...state, restarts: 0, endpoint: null }
     await stopping?.stop(asleepGraceMs)
@@ -212,8 +232,8 @@ export const startRelease = (options: ReleaseOptions): Release => {
       sleepers: options.sleepers,
       isIdle: () => phase === "serving" && answering.size === 0 && state.state === "healthy",
       close: () => adopt(state),
-      freeze: async () => (await running?.freeze()) ?? null,
-      thaw: async () => await running?.thaw(),
+      freeze: async () => (await held?.running.freeze()) ?? null,
+      thaw: async () => await held?.running.thaw(),
       stop: stopAsleep,
       start: () => starts.add(() => beginProcess(workload), true),
       onChange: (words) => {
@@ -288,7 +308,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       if (phase !== "draining") return
       phase = "stopping"
       await sleep.leave()
-      await Promise.all([running?.stop(graceMs), workers.stop(graceMs)])
+      await Promise.all([leaveProcess(graceMs), workers.stop(graceMs)])
       for (const abort of answering) abort()
       upstream?.agent.destroy()
       upstream = null
@@ -296,7 +316,7 @@ export const startRelease = (options: ReleaseOptions): Release => {
       options.onChange()
     },
     revive: () => {
-      if (phase === "stopping" || phase === "stopped") return false
+      if (isOver()) return false
       phase = "serving"
       sleep.used()
       onIdle?.()

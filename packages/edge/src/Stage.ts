@@ -12,6 +12,7 @@ import type { FileCache } from "./FileCache.ts"
 import type { NodeKey } from "./NodeKey.ts"
 import type { Processes } from "./process/Processes.ts"
 import { type Release, startRelease } from "./Release.ts"
+import { makeRest } from "./Rest.ts"
 import type { RunRecords } from "./RunRecords.ts"
 import type { RuntimeLog } from "./RuntimeLog.ts"
 import type { Sleepers } from "./Sleepers.ts"
@@ -80,6 +81,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     }
   })
   const graceMs = (): number => (closing ? Math.min(2_000, options.graceMs) : options.graceMs)
+  const rest = makeRest(options.sleepers, graceMs)
 
   const converge = (): void => {
     for (const listed of spec.releases) {
@@ -120,6 +122,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
     // Nothing calls back before startRelease has returned, so `release` is there when used.
     const release: Release = startRelease({
       ...options,
+      rest,
       spec: listed,
       stage: spec,
       urgent: spec.route === id,
@@ -186,7 +189,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
   const remove = async (generation: number): Promise<void> => {
     if (retry !== null) clearTimeout(retry)
     // First: that nothing is routed here any more is no change of its schedule.
-    const idle = timetable.close(graceMs())
+    const idle = Promise.all([timetable.close(graceMs()), rest.close()])
     spec = { ...spec, generation, hostnames: [], route: null, releases: [] }
     converge()
     await Promise.all([...leaving.values(), idle])
