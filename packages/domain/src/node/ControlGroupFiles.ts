@@ -47,8 +47,6 @@ export interface GroupLimits {
   readonly cpu: number
   /** Processes and threads at a time. */
   readonly pids: number
-  /** Share of busy processors, where a group that says nothing has 1. */
-  readonly weight?: number
 }
 
 export interface GroupWrite {
@@ -66,22 +64,18 @@ export const limitWrites = (version: Version, limits: GroupLimits): ReadonlyArra
   const pids = { controller: "pids", file: "pids.max", value: String(limits.pids) } as const
   const memory = (file: string, value: string) => ({ controller: "memory", file, value }) as const
   const cpu = (file: string, value: string) => ({ controller: "cpu", file, value }) as const
-  const share = (file: string, usual: number) =>
-    limits.weight === undefined ? [] : [cpu(file, String(Math.round(limits.weight * usual)))]
   return version === 1
     ? [
         memory("memory.limit_in_bytes", bytes),
         // Swap is often not counted.
         { ...memory("memory.memsw.limit_in_bytes", bytes), optional: true },
         cpu("cpu.cfs_quota_us", quota),
-        ...share("cpu.shares", 1024),
         pids
       ]
     : [
         memory("memory.max", bytes),
         { ...memory("memory.swap.max", "0"), optional: true },
         cpu("cpu.max", `${quota} 100000`),
-        ...share("cpu.weight", 100),
         pids
       ]
 }

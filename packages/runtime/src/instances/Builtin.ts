@@ -53,6 +53,8 @@ export const builtins: ReadonlyArray<Builtin> = [
     folder: "build",
     environment: {
       step_timeout: "BUILD_STEP_TIMEOUT",
+      memory_limit: "BUILD_MEMORY_LIMIT",
+      cpu_limit: "BUILD_CPU_LIMIT",
       output_limit: "BUILD_OUTPUT_LIMIT",
       log_limit: "BUILD_LOG_LIMIT",
       npm_registry: "BUILD_NPM_REGISTRY",

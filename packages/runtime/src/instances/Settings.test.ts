@@ -180,7 +180,7 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
   ],
   [
     "[build.local]\ncolour = 1",
-    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are ca_file, go_proxy"
+    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are ca_file, cpu_limit, go_proxy"
   ],
   [
     "[deploy.local]\napps_port = 9000",

@@ -18,10 +18,9 @@ import { stepFailure } from "../StepFailure.ts"
 import type { Work } from "../Workplaces.ts"
 import type { BuildProcessSettings, Places } from "./BuildProcess.ts"
 import { findTree, makeTree, type Tree } from "./DependencyTrees.ts"
+import type { Fence } from "./Fence.ts"
 import { isOpen } from "./Languages.ts"
 import { relocate } from "./Relocate.ts"
-import type { Sandbox } from "./Sandbox.ts"
-import { runStep } from "./Step.ts"
 import type { Toolchain } from "./Toolchain.ts"
 
 interface Site {
@@ -31,7 +30,7 @@ interface Site {
   readonly settings: BuildProcessSettings
   readonly toolchain: Toolchain
   readonly places: Places
-  readonly sandbox: Effect.Effect<Sandbox, BuildError>
+  readonly fence: Effect.Effect<Fence, BuildError>
   readonly locks: KeyedLock
 }
 
@@ -55,7 +54,7 @@ export const assemble = Effect.fn("BuildProcess.assemble")(function* (
   yield* makeDirectory(app)
   const shared = plan.install === undefined ? null : yield* install(site, app, plan.install)
   if (plan.build !== undefined) {
-    const { user } = yield* site.sandbox
+    const { user } = yield* site.fence
     yield* own(app, user)
     yield* step(site, app, "build", plan.build)
   }
@@ -90,9 +89,9 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
     const { request, log, places } = site
     const identity = [request.owner, ...request.plan.toolchain]
     const wanted = yield* treeRequest(app, line, identity, visible(request))
-    const sandbox = yield* site.sandbox
+    const fence = yield* site.fence
     if (wanted === null) {
-      yield* own(app, sandbox.user)
+      yield* own(app, fence.user)
       yield* step(site, app, "install", line)
       yield* relocate(app)
       return null
@@ -106,7 +105,7 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
         }
         const variables = wanted.usesVariables ? visible(request) : {}
         return yield* makeTree(places.trees, wanted, site.work, site.settings.outputLimit, (at) =>
-          own(at, sandbox.user).pipe(
+          own(at, fence.user).pipe(
             Effect.andThen(step(site, at, "install", line, variables)),
             Effect.andThen(relocate(at))
           )
@@ -117,7 +116,7 @@ const install = (site: Site, app: string, line: string): Effect.Effect<Tree | nu
     const folder = join(app, tree.folder)
     yield* remove(folder)
     // What writes to a shared file writes to every release that has it.
-    const share = request.plan.build === undefined && sandbox.level === "bubblewrap"
+    const share = request.plan.build === undefined && fence.level === "bubblewrap"
     yield* share ? link(tree.files, folder) : copy(tree.files, folder)
     return share ? tree : null
   })
@@ -139,11 +138,12 @@ const step = (
 ): Effect.Effect<void, BuildError> =>
   Effect.gen(function* () {
     const { work, log, settings } = site
-    const sandbox = yield* site.sandbox
+    const fence = yield* site.fence
     const language = yield* languageOf(site)
-    const place = { app, language, ...(yield* makeHome(site, sandbox.user)) }
+    const place = { app, language, ...(yield* makeHome(site, fence.user)) }
     log.say(`$ ${line}`)
-    const end = yield* runStep(sandbox.launch(line, place, variables), work.name, log.write).pipe(
+    const one = { line, place, variables, name: work.name, output: log.write }
+    const end = yield* fence.run(one).pipe(
       Effect.timeoutOrElse({
         duration: settings.stepTimeout,
         orElse: () => {
@@ -157,17 +157,22 @@ const step = (
       })
     )
     if (end.code === 0) return
+    if (end.ranOutOf !== null) {
+      const cause = `'${shown(line)}' took more than the ${end.ranOutOf} MiB of memory that it may.`
+      const next = "Make it use less memory, or ask the operator for a higher memory_limit."
+      return yield* rejected(`${kind}_failed`, cause, { evidence: log.evidence(), next })
+    }
     const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
     return yield* stepFailure(kind, shown(line), ended, log)
   })
 
 /** Null for what needs Node.js alone. */
-const languageOf = ({ request, toolchain, sandbox }: Site) =>
+const languageOf = ({ request, toolchain, fence }: Site) =>
   Effect.gen(function* () {
     const { kind } = request.plan
     if (kind !== "python" && kind !== "go") return null
     const language = yield* toolchain.languages[kind]
-    const { level } = yield* sandbox
+    const { level } = yield* fence
     // Root's own files are shown to other users by a sandbox only, and services are other users.
     const own = process.getuid?.() === 0 && level === "plain"
     if (language === null || !own || (yield* isOpen(language))) return language

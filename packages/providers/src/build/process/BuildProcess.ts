@@ -17,12 +17,16 @@ import * as KeyedLock from "../KeyedLock.ts"
 import { makeWork, sweepWork } from "../Workplaces.ts"
 import { assemble } from "./Assembly.ts"
 import { sweepTrees } from "./DependencyTrees.ts"
-import { probeSandbox, systemCa, writeEtc } from "./SandboxProbe.ts"
+import { probeFence, systemCa, writeEtc } from "./SandboxProbe.ts"
 import { findToolchain } from "./Toolchain.ts"
 
 const config = Config.all({
   /** Longest time for an install or a build. */
   stepTimeout: Config.Duration("step_timeout").pipe(Config.withDefault(Duration.minutes(10))),
+  /** MiB of memory that a step may take, as root; half of the machine's otherwise. */
+  memoryLimit: Config.option(Config.Int("memory_limit")),
+  /** Processors that a step may take, as root, such as 0.5; all of them otherwise. */
+  cpuLimit: Config.option(Config.Number("cpu_limit")),
   /** Bytes of the largest artifact. */
   outputLimit: Config.Int("output_limit").pipe(Config.withDefault(1024 ** 3)),
   /** Characters of output that one build may log. */
@@ -62,7 +66,11 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
         npm: toolchain.npm?.directory ?? null,
         npmRegistry: Option.match(settings.npmRegistry, { onNone: () => null, onSome: String })
       })
-      const probe = yield* Effect.cached(probeSandbox(parts, places.work))
+      const limits = {
+        memory: Option.getOrNull(settings.memoryLimit),
+        cpu: Option.getOrNull(settings.cpuLimit)
+      }
+      const probe = yield* Effect.cached(probeFence(parts, limits, places.work))
       // The first build should not wait for it.
       yield* Effect.forkScoped(Effect.ignore(probe))
       const builds = yield* KeyedLock.make
@@ -80,7 +88,7 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
           settings,
           toolchain,
           places,
-          sandbox: probe,
+          fence: probe,
           locks: trees
         }).pipe(Effect.ensuring(log.close))
         return yield* commitArtifact(host.artifacts, finished.directory, work, {
@@ -103,7 +111,7 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
           ),
         kept: keptArtifacts(host.artifacts),
         isolation: probe.pipe(
-          Effect.map((sandbox) => sandbox.description),
+          Effect.map((fence) => fence.description),
           Effect.catch(() => Effect.succeed("unknown: the build directory cannot be written"))
         )
       })

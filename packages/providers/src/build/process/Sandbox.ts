@@ -8,6 +8,7 @@
  */
 import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { delimiter, join } from "node:path"
+import { systemCallFilter } from "@deploy-mcp/domain/node/SystemCallFilter"
 import { type PackageSources, toolDefaults, toolPlaces } from "../ToolSettings.ts"
 import type { Language } from "./Languages.ts"
 import type { Toolchain } from "./Toolchain.ts"
@@ -33,8 +34,14 @@ export interface Launch {
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
   readonly user?: number
-  /** Written to file descriptor 3; bubblewrap reads its options there, out of everyone's sight. */
-  readonly options?: string
+  readonly sandbox?: SandboxInput
+}
+
+/** What bubblewrap reads from descriptors, out of everyone's sight: 3 and 6; it tells on 4, waits on 5. */
+export interface SandboxInput {
+  readonly options: string
+  /** Which system calls are refused, as a program for the kernel; null: unknown on such a machine. */
+  readonly filter: Uint8Array | null
 }
 
 export interface Sandbox {
@@ -60,9 +67,10 @@ export interface SandboxParts extends PackageSources {
 
 export const bubblewrap = (program: string, version: string, parts: SandboxParts): Sandbox => {
   const root = process.getuid?.() === 0
+  const filter = systemCallFilter(process.arch)
   return {
     level: "bubblewrap",
-    description: `bubblewrap ${version}`,
+    description: `bubblewrap ${version}${filter === null ? " without a filter of system calls" : ""}`,
     user: root ? buildUser : null,
     launch: (line, place, variables) => {
       const env = {
@@ -90,10 +98,8 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
       return {
         file: program,
         args: [
-          "--args",
-          "3",
-          "--info-fd",
-          "4",
+          ...["--args", "3", "--info-fd", "4", "--block-fd", "5"],
+          ...(filter === null ? [] : ["--seccomp", "6"]),
           "--",
           ...(root ? become : []),
           "/bin/sh",
@@ -102,7 +108,7 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
         ],
         env: { PATH: parts.searchPath },
         cwd: "/",
-        options: options.map((option) => `${option}\0`).join("")
+        sandbox: { options: options.map((option) => `${option}\0`).join(""), filter }
       }
     }
   }

@@ -3,34 +3,42 @@ import { accessSync, constants, existsSync } from "node:fs"
 import { chmod, chown, mkdir, symlink, unlink, writeFile } from "node:fs/promises"
 import { delimiter, join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { attempt } from "../BuildFault.ts"
 import { npmrc, yarnrc } from "../ToolSettings.ts"
 import { makeWork } from "../Workplaces.ts"
-import { bubblewrap, buildUser, plain, type Sandbox, type SandboxParts } from "./Sandbox.ts"
+import { findGroups, sweepGroups } from "./BuildGroup.ts"
+import { type Fence, makeFence, type StepLimits } from "./Fence.ts"
+import { bubblewrap, buildUser, plain, type SandboxParts } from "./Sandbox.ts"
 import { runStep } from "./Step.ts"
 
-export const probeSandbox = Effect.fn("BuildProcess.probeSandbox")(function* (
+export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
   parts: SandboxParts,
+  limits: StepLimits,
   work: string
-): Effect.fn.Return<Sandbox, BuildError> {
+): Effect.fn.Return<Fence, BuildError> {
   const root = process.getuid?.() === 0
   const program = executable("bwrap", parts.searchPath)
   if (program !== null) {
-    const fenced = bubblewrap(program, yield* versionOf(program), parts)
-    if (yield* works(fenced, work)) return fenced
+    const sandbox = bubblewrap(program, yield* versionOf(program), parts)
+    const groups = yield* findGroups
+    if (groups !== null) yield* sweepGroups(groups)
+    for (const of of groups === null ? [null] : [groups, null]) {
+      const fence = makeFence(sandbox, of, limits)
+      if (yield* works(fence, work)) return fence
+    }
   }
   const why =
     program === null
       ? "bubblewrap is not installed"
       : "bubblewrap is installed but cannot make its namespaces here"
-  const unprivileged = plain(why, buildUser, parts)
+  const unprivileged = makeFence(plain(why, buildUser, parts), null, limits)
   if (root && (yield* works(unprivileged, work))) return unprivileged
-  return plain(why, null, parts)
+  return makeFence(plain(why, null, parts), null, limits)
 }, Effect.scoped)
 
 /** Whether a step can run there and write into its directory, at its full path. */
-const works = (sandbox: Sandbox, parent: string) =>
+const works = (fence: Fence, parent: string) =>
   Effect.gen(function* () {
     const { directory, name } = yield* makeWork(parent)
     const place = { app: join(directory, "app"), home: join(directory, "home"), cache: directory }
@@ -38,21 +46,23 @@ const works = (sandbox: Sandbox, parent: string) =>
       for (const path of [place.app, place.home]) {
         await mkdir(path)
         await chmod(path, 0o755)
-        if (sandbox.user !== null) await chown(path, sandbox.user, sandbox.user)
+        if (fence.user !== null) await chown(path, fence.user, fence.user)
       }
     })
-    const launch = sandbox.launch('cd "$(pwd)" && : > probe', place, {})
-    const { code } = yield* runStep(launch, name, () => {})
-    return code === 0
+    const line = 'cd "$(pwd)" && : > probe'
+    const step = { line, place, variables: {}, name, output: () => {} }
+    const end = yield* Effect.option(fence.run(step))
+    return Option.isSome(end) && end.value.code === 0
   }).pipe(Effect.scoped)
 
 const versionOf = (program: string) =>
   Effect.gen(function* () {
     let text = ""
     const launch = { file: program, args: ["--version"], env: {}, cwd: "/" }
-    yield* runStep(launch, "version", (_, chunk) => {
+    const output = (_: string, chunk: string) => {
       text += chunk
-    })
+    }
+    yield* runStep(launch, "version", { output })
     return /\d+\.\d+(?:\.\d+)?/u.exec(text)?.[0] ?? "of unknown version"
   })
 

@@ -1,11 +1,11 @@
 /** Runs one command line of a tenant to its end, its time limit or our interruption. */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import { openSync } from "node:fs"
-import type { Readable, Writable } from "node:stream"
+import { Duplex } from "node:stream"
 import { Effect } from "effect"
 import { entries, read } from "../KernelFiles.ts"
 import { killMarked, killOne, mark } from "../Marks.ts"
-import type { Launch } from "./Sandbox.ts"
+import type { Launch, SandboxInput } from "./Sandbox.ts"
 
 export interface StepEnd {
   /** Null when a signal ended it, or when it could not be started. */
@@ -13,31 +13,33 @@ export interface StepEnd {
   readonly signal: string | null
 }
 
+export interface StepWatch {
+  /** Text as it arrives, not cut into lines. */
+  readonly output: (stream: "stdout" | "stderr", text: string) => void
+  /** In a sandbox: its first process is there, and nothing of the tenant's runs before this is over. */
+  readonly started?: (pid: number) => Promise<void>
+}
+
 /**
- * When it returns, fails or is interrupted, no process of the step is left. `onOutput` is called
- * with text as it arrives, not cut into lines.
+ * When it returns, fails or is interrupted, no process of the step is left. A step whose `started`
+ * fails is ended.
  */
-export const runStep = (
-  launch: Launch,
-  name: string,
-  onOutput: (stream: "stdout" | "stderr", text: string) => void
-): Effect.Effect<StepEnd> =>
+export const runStep = (launch: Launch, name: string, watch: StepWatch): Effect.Effect<StepEnd> =>
   Effect.callback<StepEnd>((resume) => {
-    const sandboxed = launch.options !== undefined
+    const { sandbox } = launch
     const child = spawn(launch.file, [...launch.args], {
       cwd: launch.cwd,
       env: { ...launch.env, [mark]: name },
       detached: true,
-      stdio: descriptors(sandboxed ? 5 : 3),
+      stdio: descriptors(sandbox ? ownDescriptors : 3),
       ...(launch.user === undefined ? {} : { uid: launch.user, gid: launch.user })
     })
-    const killSandbox = sandboxed ? sandboxKill(child, launch.options ?? "") : null
-    const kill = () => (killSandbox === null ? killGroup(child, name) : killSandbox())
+    const kill = sandbox ? openSandbox(child, sandbox, watch) : () => killGroup(child, name)
     for (const stream of ["stdout", "stderr"] as const) {
-      child[stream]?.setEncoding("utf8").on("data", (text: string) => onOutput(stream, text))
+      child[stream]?.setEncoding("utf8").on("data", (text: string) => watch.output(stream, text))
     }
     // What a step left behind may still hold its output open.
-    child.on("exit", () => sandboxed || killGroup(child, name))
+    child.on("exit", () => sandbox || killGroup(child, name))
     const closed = new Promise<StepEnd>((resolve) => {
       child.on("close", (code, signal) => resolve({ code, signal }))
       child.on("error", () => child.pid ?? resolve({ code: null, signal: null }))
@@ -85,29 +87,47 @@ const isMarked = (info: string) =>
 const closeOnExec = 0o2000000
 const fdinfo = (n: number) => read(`/proc/self/fdinfo/${n}`)
 
+/** Beside input and output: what `Sandbox.ts` tells bubblewrap to use. */
+const ownDescriptors = 7
+
 /**
  * Hands over the options and answers with how to end the sandbox: by its first process, whose end is
  * everyone's; bubblewrap itself then waits until they are gone. Killing bubblewrap instead can leave
  * that first process behind, waiting for ever, when it has only just been made.
  */
-const sandboxKill = (child: ChildProcess, options: string): (() => void) => {
-  const [, , , input, info] = child.stdio as [null, Readable, Readable, Writable, Readable]
+const openSandbox = (
+  child: ChildProcess,
+  { options, filter }: SandboxInput,
+  { started }: StepWatch
+): (() => void) => {
+  const [input, info, block, calls] = child.stdio.slice(3).filter((one) => one instanceof Duplex)
   let text = ""
+  let first: number | null = null
   let wanted = false
   const kill = () => {
-    const pid = /"child-pid":\s*(\d+)/u.exec(text)?.[1]
-    if (wanted && pid !== undefined && child.exitCode === null) killOne(Number(pid))
+    if (wanted && first !== null && child.exitCode === null) killOne(first)
   }
-  // It is gone already when bubblewrap refuses its options.
-  input.on("error", () => {}).end(options)
-  info.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk
-    kill()
-  })
-  return () => {
+  const end = () => {
     wanted = true
     kill()
   }
+  const send = (to: Duplex | undefined, what: string | Uint8Array) =>
+    // It is gone already when bubblewrap refuses its options.
+    to
+      ?.on("error", () => {})
+      .resume()
+      .end(what)
+  send(input, options)
+  send(calls, filter ?? "")
+  info?.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk
+    const pid = /"child-pid":\s*(\d+)/u.exec(text)?.[1]
+    if (first !== null || pid === undefined) return
+    first = Number(pid)
+    kill()
+    Promise.resolve(started?.(first)).then(() => send(block, "go"), end)
+  })
+  return end
 }
 
 const killGroup = (child: ChildProcess, name: string): void => {
