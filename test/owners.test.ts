@@ -74,7 +74,8 @@ const platform: ReadonlySet<string> = new Set([
   "TrashStore.contents",
   "TrashStore.holds",
   "TrashStore.purge",
-  "TrashStore.stages"
+  "TrashStore.stages",
+  "UsageStore.allArtifacts"
 ])
 
 /** Uses of the platform's members in commands and doors, each with the reason. */
@@ -82,7 +83,8 @@ const uses: Readonly<Record<string, string>> = {
   "commands/Pushes.ts: RepositoryStore.withOwner": "a push that git itself reports",
   "commands/Pushes.ts: ServiceStore.all": "pushes that were missed, looked for at the start",
   "commands/Services.ts: ReleaseStore.stage": "the stage that was just put into the trash",
-  "http/Health.ts: DeploymentStore.open": "numbers for the operator, of all owners"
+  "http/Health.ts: DeploymentStore.open": "numbers for the operator, of all owners",
+  "http/Health.ts: UsageStore.allArtifacts": "numbers for the operator, of all owners"
 }
 
 type Node = Readonly<Record<string, unknown>> & { readonly start: number; readonly end: number }

@@ -186,6 +186,8 @@ const layer = (
     allowedHosts: [],
     startTimeout: 60_000,
     minFreeDisk: 0,
+    artifactQuota: 0,
+    keptReleases: 5,
     trashRetention
   })
   const faulty = Layer.mergeAll(

@@ -30,6 +30,8 @@ const platform = Layer.effect(
       allowedHosts: [],
       startTimeout: 60_000,
       minFreeDisk: 0,
+      artifactQuota: 0,
+      keptReleases: 5,
       trashRetention: 0
     }))
   )

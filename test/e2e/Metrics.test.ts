@@ -58,6 +58,10 @@ describe("/metrics", () => {
     assert.strictEqual(risen("deploy_mcp_edge_unmatched_requests_total"), 1)
     assert.strictEqual(after.get("deploy_mcp_edge_up"), 1)
     assert.isAbove(after.get("deploy_mcp_home_free_bytes") ?? 0, 0)
+    const artifacts = [...after].find(([name]) =>
+      name.startsWith("deploy_mcp_artifact_bytes{owner=")
+    )
+    assert.isAbove(artifacts?.[1] ?? 0, 0)
     assert.strictEqual(after.get(await keyOf("log_lines_dropped_total")), 0)
     assert.isAbove(after.get(await keyOf("process_memory_bytes")) ?? 0, 1_000_000)
     assert.isAbove(after.get(await keyOf("process_cpu_seconds_total")) ?? 0, 0)

@@ -24,6 +24,7 @@ export const elsewhere: Partial<Record<FailureCode, string>> = {
   internal: "packages/runtime/src/http/Api.test.ts",
   kind_unsupported: "packages/runtime/src/commands/Kinds.test.ts",
   disk_full: "test/e2e/Disk.test.ts",
+  quota_exceeded: "test/workflows/quota.test.ts",
   superseded: "test/workflows/hints.test.ts",
   cancelled: "packages/runtime/src/commands/Undo.test.ts"
 }

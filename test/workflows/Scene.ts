@@ -45,7 +45,10 @@ export const againstOn =
   (fresh: FreshDatabase) =>
   <A, E>(
     test: Effect.Effect<A, E, Layer.Success<ReturnType<typeof testing>>>,
-    options: Pick<TestingOptions, "between" | "publicGit" | "runner"> = {}
+    options: Pick<
+      TestingOptions,
+      "artifactQuota" | "between" | "publicGit" | "runner" | "trashRetention"
+    > = {}
   ) =>
     Effect.gen(function* () {
       const home = yield* Effect.acquireRelease(

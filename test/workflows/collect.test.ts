@@ -4,7 +4,6 @@ import { join } from "node:path"
 import { Services } from "@deploy-mcp/domain/commands/Services"
 import { Platform } from "@deploy-mcp/runtime/Platform"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
-import { keptReleases } from "@deploy-mcp/runtime/workflows/RetireRelease"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { againstOn, scene, web } from "./Scene.ts"
@@ -18,7 +17,8 @@ onEachDatabase((fresh) => {
         Effect.gen(function* () {
           const { asOwner, commit, create, redeploy, settled } = yield* scene
           const services = yield* Services
-          const artifacts = join((yield* Platform).home, "artifacts")
+          const { home, keptReleases } = yield* Platform
+          const artifacts = join(home, "artifacts")
           const built = () => new Set(namesIn(artifacts))
           /** What each deployment built, by its number. */
           const outputs: Array<string> = [""]

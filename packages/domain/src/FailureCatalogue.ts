@@ -227,6 +227,11 @@ export const catalogue = {
     "Ask whoever runs the platform to free some of its disk, then call redeploy_service.",
     true
   ),
+  quota_exceeded: entry(
+    "build",
+    "The owner has as many bytes of it as one owner may have; what runs goes on.",
+    "Delete services that are no longer needed; what is in the trash counts until its retention is over. Or ask whoever runs the platform for a larger quota. whoami shows the use."
+  ),
   output_too_large: entry(
     "build",
     "What the build left is larger than is allowed.",

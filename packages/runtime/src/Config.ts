@@ -13,6 +13,12 @@ const LinesPerSecond = Schema.NumberFromString.check(
   Schema.isBetween({ minimum: 1, maximum: 1_000_000 })
 )
 
+/** The release before the live one still answers its last requests while artifacts are collected. */
+const KeptReleases = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
+
+/** 0: there is none. */
+const Quota = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+
 export const settings = Config.all({
   /** Folder that holds all state. */
   home: Config.String("DEPLOY_MCP_HOME").pipe(Config.withDefault(".deploy-mcp")),
@@ -71,6 +77,13 @@ export const settings = Config.all({
    * rows have room. 0: it is never looked at.
    */
   minFreeDisk: Config.Int("DEPLOY_MCP_MIN_FREE_DISK").pipe(Config.withDefault(512)),
+  /**
+   * MiB of artifacts that one owner may have, each counted in full also where files are shared: beyond it
+   * nothing is built for that owner. 0: there is no quota.
+   */
+  artifactQuota: Config.schema(Quota, "DEPLOY_MCP_ARTIFACT_QUOTA").pipe(Config.withDefault(51_200)),
+  /** Releases of a service before the live one whose artifacts are kept, to go back to; at least 1. */
+  keptReleases: Config.schema(KeptReleases, "DEPLOY_MCP_KEEP_RELEASES").pipe(Config.withDefault(5)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
   /**

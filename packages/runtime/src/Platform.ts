@@ -15,6 +15,10 @@ export class Platform extends Context.Service<
     readonly startTimeout: number
     /** Bytes of the home's disk without which nothing is built. */
     readonly minFreeDisk: number
+    /** Bytes of artifacts that one owner may have; 0: any number. */
+    readonly artifactQuota: number
+    /** Releases of a stage before its live one whose artifacts are kept. */
+    readonly keptReleases: number
     /** Milliseconds that a deleted service can be brought back. */
     readonly trashRetention: number
   }

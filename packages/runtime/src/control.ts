@@ -27,6 +27,7 @@ const main = Effect.gen(function* () {
     startTimeout,
     trashRetention,
     minFreeDisk,
+    artifactQuota,
     takeover,
     reconcileEvery,
     egress,
@@ -47,7 +48,8 @@ const main = Effect.gen(function* () {
     home,
     startTimeout: startTimeout * second,
     trashRetention: trashRetention * day,
-    minFreeDisk: minFreeDisk * mebibyte
+    minFreeDisk: minFreeDisk * mebibyte,
+    artifactQuota: artifactQuota * mebibyte
   }
   const program = edge ?? new URL("../../edge/src/main.ts", import.meta.url).pathname
   yield* Effect.gen(function* () {

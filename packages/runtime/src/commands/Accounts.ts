@@ -15,6 +15,7 @@ import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
 import { countIn, ServiceStore } from "../store/ServiceStore.ts"
+import { UsageStore } from "../store/UsageStore.ts"
 import { isolationLines } from "./Isolation.ts"
 import { keyForm, mintKey } from "./KeyMint.ts"
 import { iso } from "./Present.ts"
@@ -32,6 +33,7 @@ const make = Effect.gen(function* () {
   const publisher = yield* Publisher
   const deploys = yield* Deploys
   const platform = yield* Platform
+  const usage = yield* UsageStore
   const mint = yield* mintKey
 
   /** Verified keys by the hash of what was sent; a revocation empties it. */
@@ -151,7 +153,8 @@ const make = Effect.gen(function* () {
         services: countIn(yield* services.counts(principal.owner), principal.project),
         platform: [
           ...(node === null ? ["The edge is being started."] : isolationLines(node.isolation)),
-          ...regions
+          ...regions,
+          usageLine("Artifacts", yield* usage.artifacts(principal.owner), platform.artifactQuota)
         ],
         next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
       }
@@ -180,6 +183,13 @@ const make = Effect.gen(function* () {
 })
 
 export const layer = Layer.effect(Accounts, make)
+
+const usageLine = (what: string, bytes: number, quota: number) =>
+  quota === 0
+    ? `${what} have ${mebibytes(bytes)} MiB; there is no quota.`
+    : `${what} have ${mebibytes(bytes)} of ${mebibytes(quota)} MiB.`
+
+const mebibytes = (bytes: number) => Math.ceil(bytes / 1024 ** 2)
 
 const endOf = ({ name, revokedAt, expiresAt }: KeyRow, now: number) => {
   const next = "Use another key, or make one with 'deploy-mcp keys create'."

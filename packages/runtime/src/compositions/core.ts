@@ -36,6 +36,7 @@ import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
+import { UsageStore } from "../store/UsageStore.ts"
 import * as Coordinator from "../workflows/Coordinator.ts"
 import * as DeployService from "../workflows/DeployService.ts"
 import * as DeploySteps from "../workflows/DeploySteps.ts"
@@ -77,7 +78,8 @@ const stores = Layer.mergeAll(
   ReleaseStore.layer,
   TrashStore.layer,
   IdempotencyStore.layer,
-  JournalStore.layer
+  JournalStore.layer,
+  UsageStore.layer
 )
 
 const workflows = Layer.mergeAll(DeployService.layer, RetireRelease.layer, RemoveService.layer)

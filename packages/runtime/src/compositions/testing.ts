@@ -25,6 +25,8 @@ export interface TestingOptions {
   readonly databaseUrl?: string | undefined
   /** Milliseconds. */
   readonly trashRetention?: number
+  /** Bytes; every artifact has as many as its files. */
+  readonly artifactQuota?: number
   /** Repositories, builds and the node that several control planes share. */
   readonly doubles?: ReturnType<typeof doublesIn>
   /** Reads public repositories of other hosts; without it there is only the built-in host. */
@@ -49,6 +51,7 @@ export const testing = (
     between = (steps) => steps,
     databaseUrl,
     trashRetention = 200,
+    artifactQuota = 0,
     doubles = doublesIn(home),
     publicGit,
     instances,
@@ -64,6 +67,8 @@ export const testing = (
     allowedHosts: [],
     startTimeout: 60_000,
     minFreeDisk: 0,
+    artifactQuota,
+    keptReleases: 5,
     trashRetention
   })
   const provide = <Service>(provider: Any<Service>, directory: string) =>

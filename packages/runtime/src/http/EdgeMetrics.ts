@@ -12,8 +12,16 @@ export const edgeMetrics = (measured: Measured | null): string => {
   return measured === null ? up : [up, ...ofNode(measured), ...ofServices(measured)].join("")
 }
 
-export const diskMetrics = (free: number): string =>
-  family("home_free_bytes", "gauge", "Room on the disk of the home", [[{}, free]])
+type Used = ReadonlyArray<{ readonly owner: string; readonly bytes: number }>
+
+export const diskMetrics = (free: number, artifacts: Used): string =>
+  family("home_free_bytes", "gauge", "Room on the disk of the home", [[{}, free]]) +
+  family(
+    "artifact_bytes",
+    "gauge",
+    "Artifacts that an owner has, as far as the quota counts them",
+    artifacts.map(({ bytes, owner }) => [{ owner }, bytes])
+  )
 
 export const deploymentMetrics = (open: ReadonlyMap<string, number>): string =>
   family(

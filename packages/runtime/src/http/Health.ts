@@ -10,6 +10,7 @@ import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import type { ServiceStore } from "../store/ServiceStore.ts"
+import { UsageStore } from "../store/UsageStore.ts"
 import { deploymentMetrics, diskMetrics, edgeMetrics } from "./EdgeMetrics.ts"
 
 export const layer = HttpRouter.use((router) =>
@@ -17,6 +18,7 @@ export const layer = HttpRouter.use((router) =>
     const publisher = yield* Publisher
     const { home } = yield* Platform
     const deployments = yield* DeploymentStore
+    const usage = yield* UsageStore
     const context = yield* Effect.context<Deploys | ServiceStore>()
     yield* router.add("GET", "/livez", HttpServerResponse.text("ok\n"))
     yield* router.add(
@@ -36,7 +38,7 @@ export const layer = HttpRouter.use((router) =>
       Effect.gen(function* () {
         const own = yield* PrometheusMetrics.format()
         const rows = deploymentMetrics(yield* deployments.open)
-        const disk = diskMetrics(yield* freeDisk(home))
+        const disk = diskMetrics(yield* freeDisk(home), yield* usage.allArtifacts)
         const text =
           own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured, context))
         return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })

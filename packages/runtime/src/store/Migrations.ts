@@ -12,6 +12,7 @@ import foreignRepositories from "./migrations/0008_foreign_repositories.ts"
 import endpoints from "./migrations/0009_endpoints.ts"
 import serviceList from "./migrations/0010_service_list.ts"
 import retries from "./migrations/0011_retries.ts"
+import artifactBytes from "./migrations/0012_artifact_bytes.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -27,7 +28,8 @@ export const run = Migrator.make({})({
     "0008_foreign_repositories": foreignRepositories,
     "0009_endpoints": endpoints,
     "0010_service_list": serviceList,
-    "0011_retries": retries
+    "0011_retries": retries,
+    "0012_artifact_bytes": artifactBytes
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -107,6 +107,7 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                     number: releases,
                     artifact_key: artifact.key,
                     artifact: JSON.stringify(artifact),
+                    artifact_bytes: artifact.bytes,
                     settings: JSON.stringify(settings),
                     variables: JSON.stringify(variables),
                     state: "candidate",
@@ -228,19 +229,26 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
 
         /**
          * All but the newest `keep` retired releases of a stage, its deployments that built something and
-         * came to nothing, and those of their artifacts that nothing else needs.
+         * came to nothing, and those of their artifacts that nothing else needs. What the deployment
+         * `spared` built is left, if it is given.
          */
-        collectable: Effect.fnUntraced(function* (stage: StageId, keep: number) {
+        collectable: Effect.fnUntraced(function* (
+          stage: StageId,
+          keep: number,
+          spared: DeploymentId | null
+        ) {
           const old = yield* Rows.all(Schema.Struct({ id: ReleaseId, artifactKey: ArtifactKey }))(
             sql`SELECT id, artifact_key FROM releases
-              WHERE stage_id = ${stage} AND state IN ('retired', 'discarded') AND id NOT IN (
+              WHERE stage_id = ${stage} AND state IN ('retired', 'discarded')
+                AND deployment_id <> ${spared ?? ""} AND id NOT IN (
                 SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
                 ORDER BY number DESC LIMIT ${keep})`
           )
           const failed = yield* Rows.all(
             Schema.Struct({ id: DeploymentId, artifactKey: ArtifactKey })
           )(sql`SELECT id, artifact_key FROM deployments WHERE stage_id = ${stage}
-            AND artifact_key IS NOT NULL AND status IN ('failed', 'cancelled', 'superseded')`)
+            AND artifact_key IS NOT NULL AND id <> ${spared ?? ""}
+            AND status IN ('failed', 'cancelled', 'superseded')`)
           const collected = old.map((release) => release.id)
           const unused = new Set<ArtifactKey>()
           for (const { artifactKey } of [...old, ...failed]) {
@@ -248,7 +256,8 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
               WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
                 AND NOT ${sql.in("id", collected)}
               UNION ALL SELECT id FROM deployments
-              WHERE artifact_key = ${artifactKey} AND status = 'running' LIMIT 1`)
+              WHERE artifact_key = ${artifactKey}
+                AND (status = 'running' OR id = ${spared ?? ""}) LIMIT 1`)
             if (!used) unused.add(artifactKey)
           }
           return { collected, abandoned: failed.map(({ id }) => id), unused: [...unused] }

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Failure } from "@deploy-mcp/domain/Failure"
+import type { Failure } from "@deploy-mcp/domain/Failure"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
 import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
@@ -14,7 +14,6 @@ import { Context, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { reachable } from "../commands/RollbackService.ts"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentLog } from "../DeploymentLog.ts"
-import { freeDisk } from "../FreeDisk.ts"
 import { Builds, Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
@@ -27,13 +26,11 @@ import {
   ServiceStore,
   variableContext
 } from "../store/ServiceStore.ts"
-import { DeploymentFailed, orFailed, Retries } from "./DeploymentFailed.ts"
+import { type DeploymentFailed, failed, orFailed, Retries } from "./DeploymentFailed.ts"
+import { makeRoom } from "./Room.ts"
 
 type Step<A> = Effect.Effect<A, DeploymentFailed>
 type Planned = { readonly key: ArtifactKey; readonly plan: BuildPlan }
-
-const failed = (...args: Parameters<typeof Failure.of>) =>
-  new DeploymentFailed({ failure: Failure.of(...args) })
 
 /** What a step says that finds its deployment cancelled or superseded; its row knows better. */
 const ended = failed("superseded", "The deployment ended before this step.")
@@ -85,6 +82,7 @@ const make = Effect.gen(function* () {
   const vault = yield* Vault
   const gits = yield* Gits
   const builds = yield* Builds
+  const room = yield* makeRoom
 
   const plans = new Map<string, BuildPlan>()
 
@@ -104,18 +102,6 @@ const make = Effect.gen(function* () {
     return { deployment, service: service.value }
   })
 
-  /** Only what is built anew needs room worth mentioning. */
-  const enoughDisk = Effect.gen(function* () {
-    if (platform.minFreeDisk <= 0) return
-    const free = yield* freeDisk(platform.home)
-    if (free >= platform.minFreeDisk) return
-    const [has, needs] = [free, platform.minFreeDisk].map((bytes) => Math.floor(bytes / 1024 ** 2))
-    return yield* failed(
-      "disk_full",
-      `The disk has ${has} MiB free; below ${needs} MiB nothing is built.`
-    )
-  })
-
   /**
    * The files of the commit, in a folder that belongs to this deployment alone. A marker says that
    * they are whole: a build takes it away before it uses them up.
@@ -130,7 +116,7 @@ const make = Effect.gen(function* () {
       )
     }
     const directory = join(workOf(deployment.id), "source")
-    yield* enoughDisk
+    yield* room.forBuild(deployment.ownerId)
     if (existsSync(wholeMarker(deployment.id))) return directory
     yield* Effect.sync(() => {
       rmSync(workOf(deployment.id), { recursive: true, force: true })
@@ -253,6 +239,7 @@ const make = Effect.gen(function* () {
     if (artifact === null) {
       return yield* failed("internal", "The build's output is gone; deploy again.")
     }
+    yield* room.forArtifact(deployment.ownerId, artifact)
     const { settings, variables } = yield* specOf(deployment, service)
     const release = yield* releases.record(deployment, artifact, settings, variables)
     if (release === null) return yield* ended
@@ -319,7 +306,16 @@ const make = Effect.gen(function* () {
   const recordFailure = Effect.fnUntraced(function* (id: DeploymentId, failure: Failure) {
     yield* deployments.end(id, "failed", failure)
     yield* discardRelease(id)
+    yield* collectAfter(id, failure)
     yield* tellEnd(id)
+  })
+
+  /** What was built serves a next try with other settings, unless there is no room for it. */
+  const collectAfter = Effect.fnUntraced(function* (id: DeploymentId, { code }: Failure) {
+    const { stageId } = yield* deployments.withOwner(id)
+    yield* room
+      .collect(stageId, platform.keptReleases, code === "quota_exceeded" ? null : id)
+      .pipe(Effect.catchCause((cause) => Effect.logWarning("artifacts were not collected", cause)))
   })
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {

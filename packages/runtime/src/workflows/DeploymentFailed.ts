@@ -14,6 +14,10 @@ export const Retries = Context.Reference<(failure: Failure) => Effect.Effect<voi
   { defaultValue: () => () => Effect.void }
 )
 
+/** With an entry of the catalogue, as `Failure.of` takes it. */
+export const failed = (...args: Parameters<typeof Failure.of>) =>
+  new DeploymentFailed({ failure: Failure.of(...args) })
+
 /** Tries again while the provider says that it may help, then turns its fault into our failure. */
 export const orFailed = <A, E extends { readonly reason: Fault; readonly isRetryable: boolean }, R>(
   effect: Effect.Effect<A, E, R>

@@ -4,12 +4,8 @@ import { Effect, Schema } from "effect"
 import * as Activity from "effect/workflow/Activity"
 import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
-import { Builds } from "../Instances.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
-import { ReleaseStore } from "../store/ReleaseStore.ts"
-
-/** Retired releases of a stage whose artifacts are kept, to go back to. */
-export const keptReleases = 5
+import { makeRoom } from "./Room.ts"
 
 export class NotCollected extends Schema.TaggedError<NotCollected>()("NotCollected", {}) {}
 
@@ -41,14 +37,8 @@ const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
     name: `collectArtifacts-${attempt}`,
     error: NotCollected,
     execute: Effect.gen(function* () {
-      const releases = yield* ReleaseStore
       const { stageId } = yield* (yield* DeploymentStore).withOwner(deployment)
-      const { buildInstance } = yield* releases.stage(stageId)
-      const build = (yield* Builds).get(buildInstance)
-      const { abandoned, collected, unused } = yield* releases.collectable(stageId, keptReleases)
-      yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
-      yield* releases.markCollected(collected)
-      yield* releases.forgetArtifacts(abandoned)
+      yield* (yield* makeRoom).collect(stageId)
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.logWarning("artifacts were not collected", cause).pipe(

@@ -1,4 +1,4 @@
-/** Builds nothing, for tests: the artifact is the source. A file `build-fails` makes it fail. */
+/** Builds nothing, for tests: the artifact is the source, of as many bytes. A file `build-fails` makes it fail. */
 import {
   cpSync,
   existsSync,
@@ -26,6 +26,11 @@ const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Artifact))
 
 /** Of a folder's name; null for its manifest. */
 const keyOf = (name: string) => Option.getOrNull(Schema.decodeOption(ArtifactKey)(name))
+
+const bytesIn = (directory: string) =>
+  readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
 
 /** Artifacts are kept in `directory`, so that they outlive the process as real ones do. */
 export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
@@ -70,7 +75,7 @@ export const layer = (directory: string): Layer.Layer<Build | BuildWorld> =>
                 path: [],
                 ...(request.plan.listens === undefined ? {} : { listens: request.plan.listens })
               },
-              bytes: 1
+              bytes: bytesIn(target)
             }
             mkdirSync(directory, { recursive: true })
             writeFileSync(manifest(request.key), JSON.stringify(artifact))
