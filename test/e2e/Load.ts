@@ -20,6 +20,8 @@ export interface Load {
 export interface LoadReport {
   readonly count: number
   readonly perSecond: number
+  /** Answers in that second in which there were the fewest. */
+  readonly fewest: number
   readonly slowestMs: number
   /** Everything but a 200 within `patienceMs`. */
   readonly bad: ReadonlyArray<string>
@@ -37,6 +39,8 @@ export const load = ({ port, host, clients }: LoadOptions): Load => {
   const bad: Array<string> = []
   const bodies = new Set<string>()
   const started = performance.now()
+  /** Answers in each second. */
+  const seconds: Array<number> = []
   let count = 0
   let slowestMs = 0
   let on = true
@@ -53,6 +57,9 @@ export const load = ({ port, host, clients }: LoadOptions): Load => {
     )
     const ms = performance.now() - asked
     count += 1
+    const second = Math.floor((asked + ms - started) / 1000)
+    while (seconds.length <= second) seconds.push(0)
+    seconds[second] = (seconds[second] ?? 0) + 1
     slowestMs = Math.max(slowestMs, ms)
     if (problem !== null) bad.push(problem)
     else if (ms > patienceMs) bad.push(`an answer after ${Math.round(ms)} ms`)
@@ -71,9 +78,12 @@ export const load = ({ port, host, clients }: LoadOptions): Load => {
     count: () => count,
     stop: async () => {
       on = false
+      // The last one is not over.
+      const whole = Math.floor((performance.now() - started) / 1000)
       await Promise.all(running)
       const perSecond = (count * 1000) / (performance.now() - started)
-      return { count, perSecond, slowestMs, bad, bodies: [...bodies] }
+      const fewest = Math.min(...Array.from({ length: whole }, (_, at) => seconds[at] ?? 0))
+      return { count, perSecond, fewest, slowestMs, bad, bodies: [...bodies] }
     }
   }
 }

@@ -10,6 +10,7 @@ import { type Platform, startPlatform } from "./Platform.ts"
 import { program } from "./Samples.ts"
 
 const rounds = Number(process.env.TEST_REDEPLOYS ?? 12)
+const isAlone = process.env.TEST_REDEPLOYS !== undefined
 const name = "busy"
 
 /** Says which deployment set its variables; `/slow` takes longer than a redeployment. */
@@ -73,13 +74,15 @@ it(`answers every request across ${rounds} deployments`, {
     const answered = visitors.count()
     await eventually("visitors are answered by it", () => visitors.count() > answered + 64)
   }
-  const { bad, bodies, count, perSecond, slowestMs } = await visitors.stop()
+  const { bad, bodies, count, fewest, perSecond, slowestMs } = await visitors.stop()
   console.log(
-    `${rounds} deployments, ${count} requests, ${Math.round(perSecond)} a second, ` +
+    `${rounds} deployments, ${count} requests, ${Math.round(perSecond)} a second, at least ${fewest}, ` +
       `the slowest ${Math.round(slowestMs)} ms, ${bad.length} failures`
   )
   assert.deepStrictEqual(bad, [])
   assert.isAbove(count, rounds * 200)
+  // A machine that runs all tests at the same time may be slower.
+  if (isAlone) assert.isAtLeast(fewest, 200)
   const versions = Array.from({ length: rounds + 1 }, (_, at) => at + 2)
   const served = versions.filter((number) => !isBack(number)).map((number) => `v${number}`)
   assert.sameMembers([...bodies], served)

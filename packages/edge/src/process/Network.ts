@@ -30,6 +30,9 @@ export const namespacePrefix = (homeId: string): string => `deploy-mcp-${homeId}
 /** Names of links have 15 characters at most, and are never used twice: deletion lags behind. */
 export const linkPrefix = (homeId: string): string => `dm${digest(homeId).toString("hex", 0, 3)}-`
 
+/** Links of a group are removed in the time that one of them takes: the kernel waits for each it removes. */
+export const linkGroup = (homeId: string): number => 1 + (digest(homeId).readUInt32BE(8) >>> 1)
+
 /**
  * A namespace that only others are made in: a namespace takes the size of its table of connections
  * from the one it is made in, and a table as large as the host's takes 3 ms to read instead of 0.1.
@@ -65,7 +68,7 @@ export const makeNetwork = async (
       const enter = `--net=/run/netns/${nursery}`
       await mustRun(tools.nsenter, [enter, tools.ip, "netns", "add", namespace])
     }
-    await mustRun(tools.ip, ["-batch", "-"], linkCommands(network))
+    await mustRun(tools.ip, ["-batch", "-"], linkCommands(network, linkGroup(homeId)))
     // The kernel gives two links the same address without a word, so look who else has it now.
     const holders = (await takenAddresses(tools)).filter((one) => one === pair.hostAddress)
     if (holders.length > 1) throw new Error(`${pair.hostAddress} was taken meanwhile`)
@@ -106,6 +109,8 @@ export const removeAllNetworks = async (tools: NetworkTools, homeId: string): Pr
     .filter((name) => name.startsWith(linkPrefix(homeId)))
   if (namespaces.length + links.length === 0) return
   const commands = [
+    `link del group ${linkGroup(homeId)}`,
+    // What an edge of an earlier version made is in no group; the others are gone by now.
     ...links.map((name) => `link del ${name}`),
     ...namespaces.map((name) => `netns del ${name}`)
   ]
@@ -146,10 +151,10 @@ const takenAddresses = async (tools: NetworkTools): Promise<ReadonlyArray<string
  */
 const range = ["unreachable", `${slotRange.address}/${slotRange.bits}`]
 
-const linkCommands = (network: Network): string =>
+const linkCommands = (network: Network, group: number): string =>
   [
     `route replace ${range.join(" ")}`,
-    `link add ${network.link} type veth peer name eth0 netns ${network.namespace}`,
+    `link add ${network.link} group ${group} type veth peer name eth0 netns ${network.namespace}`,
     `link set ${network.link} addrgenmode none`,
     `address add ${network.hostAddress}/31 dev ${network.link}`,
     `link set ${network.link} up`,
