@@ -188,6 +188,8 @@ const layer = (
     minFreeDisk: 0,
     artifactQuota: 0,
     keptReleases: 5,
+    openPerKey: 0,
+    openPerOwner: 0,
     trashRetention
   })
   const faulty = Layer.mergeAll(

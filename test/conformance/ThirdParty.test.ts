@@ -32,6 +32,8 @@ const platform = Layer.effect(
       minFreeDisk: 0,
       artifactQuota: 0,
       keptReleases: 5,
+      openPerKey: 0,
+      openPerOwner: 0,
       trashRetention: 0
     }))
   )

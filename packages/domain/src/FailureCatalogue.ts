@@ -123,7 +123,7 @@ export const catalogue = {
   ),
   rate_limited: entry(
     "request",
-    "Too many wrong tries came in a short time, or too many requests are under way at a time.",
+    "Too many wrong tries came in a short time, or too many requests or deployments are under way at a time.",
     "Wait for retry_after seconds, then call again.",
     true
   ),

@@ -84,6 +84,13 @@ export const settings = Config.all({
   artifactQuota: Config.schema(Quota, "DEPLOY_MCP_ARTIFACT_QUOTA").pipe(Config.withDefault(51_200)),
   /** Releases of a service before the live one whose artifacts are kept, to go back to; at least 1. */
   keptReleases: Config.schema(KeptReleases, "DEPLOY_MCP_KEEP_RELEASES").pipe(Config.withDefault(5)),
+  /**
+   * Deployments of one owner that may be queued or running at a time, those of its pushes too. What is
+   * more is refused with `rate_limited`, unless its service has one open already. 0: any number.
+   */
+  openPerOwner: Config.Int("DEPLOY_MCP_OPEN_DEPLOYMENTS").pipe(Config.withDefault(500)),
+  /** The same for those that one key has asked for. */
+  openPerKey: Config.Int("DEPLOY_MCP_OPEN_DEPLOYMENTS_PER_KEY").pipe(Config.withDefault(250)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
   /**

@@ -19,6 +19,10 @@ export class Platform extends Context.Service<
     readonly artifactQuota: number
     /** Releases of a stage before its live one whose artifacts are kept. */
     readonly keptReleases: number
+    /** Deployments that one key may have open; 0: any number. */
+    readonly openPerKey: number
+    /** The same for all keys and pushes of one owner together. */
+    readonly openPerOwner: number
     /** Milliseconds that a deleted service can be brought back. */
     readonly trashRetention: number
   }

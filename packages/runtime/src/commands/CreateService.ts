@@ -25,6 +25,7 @@ import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
+import { admission } from "./Admission.ts"
 import { identifying, publicGit } from "./Identify.ts"
 import { checkFit, isPortlessBy } from "./Kind.ts"
 import { Present } from "./Present.ts"
@@ -51,6 +52,7 @@ export const createService = Effect.gen(function* () {
   const ids = yield* Ids
   const builds = yield* Builds
   const deploys = yield* Deploys
+  const admit = yield* admission
 
   const create = Effect.fn("Services.create")(function* (input: CreateService) {
     yield* requireScope("services:deploy")
@@ -82,6 +84,9 @@ export const createService = Effect.gen(function* () {
         Effect.gen(function* () {
           const known = yield* services.find(principal.owner, project, input.name)
           if (Option.isSome(known)) return ""
+          if (source.commit !== null) {
+            yield* admit({ owner: principal.owner, key: principal.key, stages: [] })
+          }
           if (source.unknown !== null) {
             yield* repositories.add(principal.owner, source.unknown, "", publicGit)
           }
@@ -106,6 +111,7 @@ export const createService = Effect.gen(function* () {
               settingsRevision: 1,
               commit: source.commit,
               cause: "create",
+              key: principal.key,
               force: false
             })
           }

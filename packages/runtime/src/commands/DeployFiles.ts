@@ -15,6 +15,7 @@ import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
+import { admission } from "./Admission.ts"
 import { createService } from "./CreateService.ts"
 import { followers } from "./Followers.ts"
 import { identifying } from "./Identify.ts"
@@ -36,6 +37,7 @@ export const deployFiles = Effect.gen(function* () {
   const lookup = yield* ServiceLookup
   const present = yield* Present
   const create = yield* createService
+  const admit = yield* admission
   const { deployFollowers } = yield* followers
 
   return Effect.fn("Services.deployFiles")(function* (input: DeployFiles) {
@@ -63,6 +65,11 @@ export const deployFiles = Effect.gen(function* () {
           current: lookup.current(input)
         },
         Effect.gen(function* () {
+          yield* admit({
+            owner: principal.owner,
+            key: principal.key,
+            stages: Option.match(known, { onNone: () => [], onSome: ({ stageId }) => [stageId] })
+          })
           const added = yield* repositories.add(principal.owner, identity, "", gits.default)
           yield* planned(
             ...(added ? [`creates the repository ${repositoryPath(identity)}`] : []),

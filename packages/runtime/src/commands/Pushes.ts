@@ -3,7 +3,13 @@ import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
-import type { DeploymentId, OwnerId, RepositoryId, StageId } from "@deploy-mcp/domain/model/Ids"
+import type {
+  DeploymentId,
+  KeyId,
+  OwnerId,
+  RepositoryId,
+  StageId
+} from "@deploy-mcp/domain/model/Ids"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option, Redacted, Schedule, Stream } from "effect"
@@ -14,6 +20,7 @@ import { Platform } from "../Platform.ts"
 import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { admission } from "./Admission.ts"
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
@@ -42,6 +49,7 @@ const make = Effect.gen(function* () {
   const present = yield* Present
   const gits = yield* Gits
   const { deployFollowers, deployHead } = yield* followers
+  const admit = yield* admission
 
   /** A repository token opens its one repository, an API key those of its owner. */
   const authorize = Effect.fn("Pushes.authorize")(function* (
@@ -62,6 +70,7 @@ const make = Effect.gen(function* () {
       const seen = Option.isSome(row) && (yield* mayTouch(principal, identity))
       if (Option.isNone(row) || !seen) return yield* invisible
       yield* allow(scopeAllows(principal, access), access)
+      if (access === "write") yield* admitPush(row.value, principal.key)
       return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
     }
     const known = yield* repositories.tokenByHash(hashToken(Redacted.value(token)))
@@ -74,7 +83,15 @@ const make = Effect.gen(function* () {
     const row = yield* repositories.byToken(known.value.repositoryId, identity)
     if (Option.isNone(row)) return yield* invisible
     yield* allow(access === "read" || known.value.access === "write", access)
+    if (access === "write") yield* admitPush(row.value, null)
     return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
+  })
+
+  /** Asked before git takes anything: what it has taken is deployed, however many there are. */
+  const admitPush = Effect.fnUntraced(function* (row: RepositoryRow, key: KeyId | null) {
+    const all = yield* services.ofRepository(row.ownerId, repositoryIn(row))
+    if (all.length === 0) return
+    yield* admit({ owner: row.ownerId, key, stages: all.map(({ stageId }) => stageId) })
   })
 
   const mayTouch = (principal: PrincipalData, identity: RepositoryIdentity) =>

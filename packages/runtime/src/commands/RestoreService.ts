@@ -2,7 +2,7 @@
 import { planned } from "@deploy-mcp/domain/commands/Plan"
 import type { RestoreService } from "@deploy-mcp/domain/commands/Services"
 import { refuse } from "@deploy-mcp/domain/Failure"
-import { Ids } from "@deploy-mcp/domain/model/Ids"
+import { Ids, type KeyId } from "@deploy-mcp/domain/model/Ids"
 import { reservedHostLabels } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Effect, Option } from "effect"
@@ -48,7 +48,7 @@ export const restoreService = Effect.gen(function* () {
   })
 
   /** The release that was live when it was deleted; a service that never was live deploys its branch. */
-  const deployLast = Effect.fnUntraced(function* (row: ServiceRow) {
+  const deployLast = Effect.fnUntraced(function* (row: ServiceRow, key: KeyId) {
     const head = yield* sources.newest(row, row.branch)
     const last = (yield* releases.everLive(row.stageId)).find(({ state }) => state === "retired")
     const commit = last?.commitSha ?? head
@@ -62,6 +62,7 @@ export const restoreService = Effect.gen(function* () {
       head,
       ...(last === undefined ? {} : { release: last.id }),
       cause: "restore",
+      key,
       force: true
     })
   })
@@ -107,7 +108,7 @@ export const restoreService = Effect.gen(function* () {
           }
           const label = yield* freeLabel(input, trashed)
           yield* trash.restore(principal.owner, trashed, label)
-          yield* deployLast(yield* lookup.service(input))
+          yield* deployLast(yield* lookup.service(input), principal.key)
           yield* planned(
             `restores '${trashed.name}' under the hostname '${label}' and deploys its last live release`
           )

@@ -55,6 +55,7 @@ export const rollbackService = Effect.gen(function* () {
             head,
             release: target.id,
             cause: "rollback",
+            key: principal.key,
             force: true
           })
           return id

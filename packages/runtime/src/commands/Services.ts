@@ -18,6 +18,7 @@ import { countIn, ServiceStore, variableContext } from "../store/ServiceStore.ts
 import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { startRemoval } from "../workflows/RemoveService.ts"
+import { admission } from "./Admission.ts"
 import { createService } from "./CreateService.ts"
 import { deployFiles } from "./DeployFiles.ts"
 import { limitsNote } from "./Isolation.ts"
@@ -49,6 +50,7 @@ const make = Effect.gen(function* () {
   const sources = yield* Sources
   const logs = yield* ServiceLogs
   const vault = yield* Vault
+  const admit = yield* admission
 
   const redeploy = Effect.fn("Services.redeploy")(function* (
     input: Parameters<Services["Service"]["redeploy"]>[0]
@@ -67,6 +69,7 @@ const make = Effect.gen(function* () {
           current: lookup.current(input)
         },
         Effect.gen(function* () {
+          yield* admit({ owner: row.ownerId, key: principal.key, stages: [row.stageId] })
           yield* planned(`deploys commit ${commit} of '${row.branch}' with the present settings`)
           const { id } = yield* deployments.request({
             owner: principal.owner,
@@ -75,6 +78,7 @@ const make = Effect.gen(function* () {
             settingsRevision: row.settingsRevision,
             commit,
             cause: "redeploy",
+            key: principal.key,
             force: true
           })
           return id

@@ -21,6 +21,7 @@ import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore, type VariableRow } from "../store/ServiceStore.ts"
+import { admission } from "./Admission.ts"
 import { checkFit } from "./Kind.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
@@ -71,6 +72,7 @@ export const updateService = Effect.gen(function* () {
   const present = yield* Present
   const sources = yield* Sources
   const seal = yield* sealing
+  const admit = yield* admission
 
   /** What differs from the rows as they are now. */
   const changesOf = Effect.fnUntraced(function* (
@@ -185,6 +187,10 @@ export const updateService = Effect.gen(function* () {
             yield* planned("nothing: all of it is so already")
             return ""
           }
+          const commit = yield* commitFor(row, head)
+          if (commit !== null) {
+            yield* admit({ owner: row.ownerId, key: principal.key, stages: [row.stageId] })
+          }
           if (!(yield* services.update(row, change))) {
             return yield* refuse("settings_changed", "Another change came first.", {
               next: "Call again.",
@@ -198,7 +204,6 @@ export const updateService = Effect.gen(function* () {
           yield* seal.put(row.stageId, change.put)
           changed = change.words
           rebuild = change.rebuild
-          const commit = yield* commitFor(row, head)
           yield* planned(
             ...change.words,
             commit === null
@@ -216,6 +221,7 @@ export const updateService = Effect.gen(function* () {
             commit,
             head,
             cause: "settings",
+            key: principal.key,
             force: false
           })
           return deployment.id

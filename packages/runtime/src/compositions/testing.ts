@@ -27,6 +27,9 @@ export interface TestingOptions {
   readonly trashRetention?: number
   /** Bytes; every artifact has as many as its files. */
   readonly artifactQuota?: number
+  /** Deployments that may be open; 0: any number. */
+  readonly openPerKey?: number
+  readonly openPerOwner?: number
   /** Repositories, builds and the node that several control planes share. */
   readonly doubles?: ReturnType<typeof doublesIn>
   /** Reads public repositories of other hosts; without it there is only the built-in host. */
@@ -52,6 +55,8 @@ export const testing = (
     databaseUrl,
     trashRetention = 200,
     artifactQuota = 0,
+    openPerKey = 0,
+    openPerOwner = 0,
     doubles = doublesIn(home),
     publicGit,
     instances,
@@ -69,6 +74,8 @@ export const testing = (
     minFreeDisk: 0,
     artifactQuota,
     keptReleases: 5,
+    openPerKey,
+    openPerOwner,
     trashRetention
   })
   const provide = <Service>(provider: Any<Service>, directory: string) =>

@@ -12,6 +12,7 @@ import {
 import {
   DeploymentId,
   Ids,
+  KeyId,
   OwnerId,
   ReleaseId,
   ServiceId,
@@ -148,6 +149,8 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           /** The older release to bring back instead of a build. */
           readonly release?: ReleaseId
           readonly cause: DeploymentCause
+          /** Who asked for it; absent: a push. */
+          readonly key?: KeyId
           readonly force: boolean
         }) {
           const { release = null } = request
@@ -184,6 +187,7 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
               source_release_id: release,
               settings_revision: request.settingsRevision,
               status: "queued",
+              key_id: request.key ?? null,
               created_at: now
             })}`
           )
@@ -233,6 +237,13 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           ),
           (rows) => new Map(rows.map((row) => [row.status, row.count]))
         ),
+
+        /** An owner's that have not ended, with the keys that asked for them. */
+        openOf: (owner: OwnerId) =>
+          Rows.all(Schema.Struct({ stageId: StageId, keyId: Schema.NullOr(KeyId) }))(
+            sql`SELECT stage_id, key_id FROM deployments
+              WHERE owner_id = ${owner} AND status IN ('queued', 'running')`
+          ),
 
         /** Those of them that have ended. */
         ended: (among: ReadonlyArray<string>) =>

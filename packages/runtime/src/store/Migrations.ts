@@ -13,6 +13,7 @@ import endpoints from "./migrations/0009_endpoints.ts"
 import serviceList from "./migrations/0010_service_list.ts"
 import retries from "./migrations/0011_retries.ts"
 import artifactBytes from "./migrations/0012_artifact_bytes.ts"
+import askedBy from "./migrations/0013_asked_by.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -29,7 +30,8 @@ export const run = Migrator.make({})({
     "0009_endpoints": endpoints,
     "0010_service_list": serviceList,
     "0011_retries": retries,
-    "0012_artifact_bytes": artifactBytes
+    "0012_artifact_bytes": artifactBytes,
+    "0013_asked_by": askedBy
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),
