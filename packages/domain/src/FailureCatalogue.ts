@@ -234,7 +234,7 @@ export const catalogue = {
   ),
   output_too_large: entry(
     "build",
-    "What the build left is larger than is allowed.",
+    "What the build left is larger than is allowed, or it wrote too much while it ran.",
     "Make the build output smaller; commit no dependencies or caches."
   ),
   // start and health

@@ -1,5 +1,4 @@
 /** From a checkout to a finished directory: install, build, and only what is needed afterwards. */
-import { createHash } from "node:crypto"
 import { chown, mkdir, symlink } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError, BuildRequest } from "@deploy-mcp/domain/Build"
@@ -21,6 +20,7 @@ import { findTree, makeTree, type Tree } from "./DependencyTrees.ts"
 import type { Fence } from "./Fence.ts"
 import { isOpen } from "./Languages.ts"
 import { relocate } from "./Relocate.ts"
+import { withinDisk } from "./StepDisk.ts"
 import type { Toolchain } from "./Toolchain.ts"
 
 interface Site {
@@ -30,6 +30,8 @@ interface Site {
   readonly settings: BuildProcessSettings
   readonly toolchain: Toolchain
   readonly places: Places
+  /** The package cache that an owner's builds share. */
+  readonly cache: string
   readonly fence: Effect.Effect<Fence, BuildError>
   readonly locks: KeyedLock
 }
@@ -143,7 +145,8 @@ const step = (
     const place = { app, language, ...(yield* makeHome(site, fence.user)) }
     log.say(`$ ${line}`)
     const one = { line, place, variables, name: work.name, output: log.write }
-    const end = yield* fence.run(one).pipe(
+    const disk = { work: work.directory, cache: site.cache, limit: settings.scratchLimit }
+    const end = yield* withinDisk(disk, fence.run(one)).pipe(
       Effect.timeoutOrElse({
         duration: settings.stepTimeout,
         orElse: () => {
@@ -186,11 +189,10 @@ const languageOf = ({ request, toolchain, fence }: Site) =>
 /** A command line as a sentence can carry it. */
 const shown = (line: string) => (line.length > 120 ? `${line.slice(0, 119)}…` : line)
 
-/** A home directory for this build alone, and the package cache that an owner's builds share. */
-const makeHome = ({ request, work, places }: Site, user: number | null) =>
+/** A home directory for this build alone, and the package cache. */
+const makeHome = ({ cache, work, places }: Site, user: number | null) =>
   attempt("make a home directory", async () => {
-    const name = createHash("sha256").update(request.owner).digest("hex").slice(0, 32)
-    const paths = { home: join(work.directory, "home"), cache: join(places.caches, name) }
+    const paths = { home: join(work.directory, "home"), cache }
     for (const path of [paths.home, paths.cache]) {
       await mkdir(path, { recursive: true, mode: 0o700 })
       if (user !== null) await chown(path, user, user)

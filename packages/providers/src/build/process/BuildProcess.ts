@@ -3,19 +3,18 @@
  * child process, and leaves an immutable directory. A second build with the same dependencies links
  * the tree of the first and starts no process at all but `cp`.
  */
-import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
 import * as Provider from "@deploy-mcp/domain/Provider"
-import { Clock, Config, Duration, Effect, Layer, Option } from "effect"
+import { Config, Duration, Effect, Layer, Option, Schedule } from "effect"
 import { commitArtifact, findArtifact, keptArtifacts, removeArtifact } from "../ArtifactStore.ts"
-import { attempt } from "../BuildFault.ts"
 import * as BuildLog from "../BuildLog.ts"
 import { makeDirectory } from "../Directories.ts"
 import { detect } from "../detection/Detection.ts"
 import * as KeyedLock from "../KeyedLock.ts"
 import { makeWork, sweepWork } from "../Workplaces.ts"
 import { assemble } from "./Assembly.ts"
+import * as Caches from "./Caches.ts"
 import { sweepTrees } from "./DependencyTrees.ts"
 import { probeFence, systemCa, writeEtc } from "./SandboxProbe.ts"
 import { findToolchain } from "./Toolchain.ts"
@@ -29,6 +28,10 @@ const config = Config.all({
   cpuLimit: Config.option(Config.Number("cpu_limit")),
   /** Bytes of the largest artifact. */
   outputLimit: Config.Int("output_limit").pipe(Config.withDefault(1024 ** 3)),
+  /** Bytes that a build may write while it runs, its additions to the owner's cache included. */
+  scratchLimit: Config.Int("scratch_limit").pipe(Config.withDefault(4 * 1024 ** 3)),
+  /** Bytes of one owner's package cache; a larger one is removed as a whole when it is not in use. */
+  cacheLimit: Config.Int("cache_limit").pipe(Config.withDefault(4 * 1024 ** 3)),
   /** Characters of output that one build may log. */
   logLimit: Config.Int("log_limit").pipe(Config.withDefault(4 * 1024 ** 2)),
   /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
@@ -39,7 +42,7 @@ const config = Config.all({
   goProxy: Config.option(Config.String("go_proxy")),
   /** Certificates that builds trust; the system's bundle otherwise. */
   caFile: Config.option(Config.String("ca_file")),
-  /** Days that unused dependency trees are kept. */
+  /** Days that unused dependency trees and package caches are kept. */
   treeDays: Config.Int("tree_days").pipe(Config.withDefault(30)),
   /** Where `bwrap`, `npm` and the system's programs are looked for. */
   path: Config.String("path").pipe(Config.withDefault("/usr/local/bin:/usr/bin:/bin"))
@@ -51,7 +54,7 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
     Build,
     Effect.gen(function* () {
       const host = yield* Provider.Host
-      const places = yield* preparePlaces(host, settings)
+      const places = yield* preparePlaces(host)
       const toolchain = yield* findToolchain(host.node, settings.path)
       const caFile = Option.getOrElse(settings.caFile, systemCa)
       const parts = {
@@ -75,6 +78,16 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
       yield* Effect.forkScoped(Effect.ignore(probe))
       const builds = yield* KeyedLock.make
       const trees = yield* KeyedLock.make
+      const maxAge = Duration.toMillis(Duration.days(settings.treeDays))
+      const caches = Caches.make(places.caches, places.work, {
+        bytes: settings.cacheLimit,
+        age: maxAge
+      })
+      yield* Effect.all([caches.sweep, sweepTrees(places.trees, maxAge)]).pipe(
+        Effect.catch(({ reason }) => Effect.logWarning("What builds keep was not swept", reason)),
+        Effect.repeat(Schedule.spaced("10 minutes")),
+        Effect.forkScoped
+      )
 
       const artifact = Effect.fn("BuildProcess.artifact")(function* (request: BuildRequest) {
         const found = yield* findArtifact(host.artifacts, request.key)
@@ -88,6 +101,7 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
           settings,
           toolchain,
           places,
+          cache: yield* caches.of(request.owner),
           fence: probe,
           locks: trees
         }).pipe(Effect.ensuring(log.close))
@@ -126,8 +140,7 @@ export interface Places {
 }
 
 const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
-  host: Provider.Host["Service"],
-  settings: BuildProcessSettings
+  host: Provider.Host["Service"]
 ) {
   const inside = (name: string) => join(host.directory, name)
   const places: Places = {
@@ -139,9 +152,6 @@ const preparePlaces = Effect.fn("BuildProcess.preparePlaces")(function* (
   yield* Effect.forEach([...Object.values(places), host.artifacts], makeDirectory)
   yield* sweepWork(places.work)
   yield* sweepWork(host.artifacts)
-  const kept = yield* attempt("read the trees", () => readdir(places.trees))
-  const maxAge = Duration.toMillis(Duration.days(settings.treeDays))
-  yield* sweepTrees(places.trees, kept, yield* Clock.currentTimeMillis, maxAge)
   return places
 })
 

@@ -3,7 +3,7 @@
  * An install that is kept runs in a directory of its own, so that a project's files cannot change
  * what is kept.
  */
-import { rename, stat, utimes, writeFile } from "node:fs/promises"
+import { readdir, rename, stat, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import { Clock, Effect, Option, Schema } from "effect"
@@ -75,19 +75,12 @@ export const makeTree = <R>(
   })
 
 /** Removes trees that no build has used for `maxAge` milliseconds. Artifacts keep their own names. */
-export const sweepTrees = (
-  trees: string,
-  names: ReadonlyArray<string>,
-  now: number,
-  maxAge: number
-): Effect.Effect<void, BuildError> =>
-  Effect.forEach(
-    names,
-    (name) =>
-      attempt("read a tree", () => stat(join(trees, name))).pipe(
-        Effect.flatMap(({ mtimeMs }) =>
-          now - mtimeMs > maxAge ? remove(join(trees, name)) : Effect.void
-        )
-      ),
-    { discard: true }
-  )
+export const sweepTrees = (trees: string, maxAge: number): Effect.Effect<void, BuildError> =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    for (const name of yield* attempt("read the trees", () => readdir(trees))) {
+      const directory = join(trees, name)
+      const { mtimeMs } = yield* attempt("read a tree", () => stat(directory))
+      if (now - mtimeMs > maxAge) yield* remove(directory)
+    }
+  })
