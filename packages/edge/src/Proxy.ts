@@ -14,6 +14,7 @@ import type { BodyWatch } from "./BodyWatch.ts"
 import type { IdleWatch, Watched } from "./IdleWatch.ts"
 import { headFields } from "./Limits.ts"
 import { badRequest, cutOff, headTooLarge, type Page, sendPage, silent } from "./Pages.ts"
+import { wayTo } from "./process/DialAgent.ts"
 import type { Release } from "./Release.ts"
 import { type RequestHead, responseFields, trailerFields } from "./RequestHead.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -85,12 +86,11 @@ const send = (
   let outgoing: ClientRequest
   try {
     outgoing = connect({
-      host: endpoint.host,
-      port: endpoint.port,
+      ...wayTo(endpoint),
+      ...(pooled ? { agent } : {}),
       method: request.method,
       path: request.url,
       headers: head.fields,
-      agent: pooled ? agent : false,
       setHost: false
     })
   } catch {

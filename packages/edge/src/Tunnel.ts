@@ -4,6 +4,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { cutOff, sendPageOnSocket, silent } from "./Pages.ts"
 import { giveUpAfter } from "./Proxy.ts"
+import { wayTo } from "./process/DialAgent.ts"
 import type { Release } from "./Release.ts"
 import { type RequestHead, responseFields } from "./RequestHead.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -27,12 +28,10 @@ export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeEx
   const { early, head, name, request, socket } = exchange
   const leave = release.enter(() => socket.destroy())
   const outgoing = connect({
-    host: upstream.endpoint.host,
-    port: upstream.endpoint.port,
+    ...wayTo(upstream.endpoint),
     method: request.method,
     path: request.url,
     headers: head.fields,
-    agent: false,
     setHost: false,
     timeout: exchange.idleMs
   })
@@ -43,6 +42,8 @@ export const tunnel = (release: Release, upstream: Upstream, exchange: UpgradeEx
   let connected = false
   socket.once("close", onClose)
   outgoing.once("socket", (upward) => {
+    connected = !upward.connecting
+    if (connected) return
     giveUpAfter(exchange.connectMs, upward)
     upward.once("connect", () => {
       connected = true

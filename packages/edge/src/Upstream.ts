@@ -1,5 +1,6 @@
 /** The way to something that answers: its address, and connections to it that are kept for the next request. */
-import { Agent } from "node:http"
+import type { Agent } from "node:http"
+import { agentFor } from "./process/DialAgent.ts"
 import type { Endpoint } from "./process/Processes.ts"
 
 export interface Upstream {
@@ -11,11 +12,18 @@ export interface Upstream {
 export const openUpstream = (endpoint: Endpoint): Upstream => ({
   endpoint,
   // Node drops an idle upstream connection after 5 s by default: be the one that closes first.
-  agent: new Agent({ keepAlive: true, timeout: 4_000, maxFreeSockets: 64, scheduling: "lifo" })
+  agent: agentFor(endpoint, {
+    keepAlive: true,
+    timeout: 4_000,
+    maxFreeSockets: 64,
+    scheduling: "lifo"
+  })
 })
 
-export const leadsTo = (upstream: Upstream, { host, port }: Endpoint): boolean =>
-  upstream.endpoint.host === host && upstream.endpoint.port === port
+export const leadsTo = (upstream: Upstream, { dial, host, port }: Endpoint): boolean =>
+  upstream.endpoint.host === host &&
+  upstream.endpoint.port === port &&
+  upstream.endpoint.dial === dial
 
 /** Those being answered end on their connections; none is kept after that. */
 export const abandon = ({ agent }: Upstream): void => {

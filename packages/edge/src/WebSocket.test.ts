@@ -1,5 +1,7 @@
 import { once } from "node:events"
+import { connect } from "node:net"
 import { afterAll, assert, beforeAll, describe, it, onTestFinished } from "vitest"
+import type { Dial } from "./process/Processes.ts"
 import {
   askEdge,
   eventually,
@@ -15,19 +17,29 @@ const host = "127.0.0.1"
 const more = { hostnames: ["127"] }
 const options = { appsDomain: "0.0.1", idleMs: 600, drainMs: 3_000 }
 
-let harness: Harness
-let nodeKey = ""
-let port = 0
-beforeAll(async () => {
-  harness = await startHarness(options)
-  nodeKey = (await harness.control.hello(1)).nodeKey
-  await harness.control.snapshot(stageOf(1, [await processRelease(nodeKey, 1)], 1, more))
-  await harness.control.state(idOf("rel", 1), "healthy")
-  port = harness.edge.appsPort
-})
-afterAll(() => harness.close())
+/** Connected already when the edge gets it, as by a gate. */
+const dial: Dial = async (host, port) => {
+  const socket = connect(port, host)
+  await once(socket, "connect")
+  return socket
+}
 
-describe("a WebSocket client", () => {
+describe.each([
+  { over: "a connection of the edge's own", way: {} },
+  { over: "one that was made for it", way: { dial } }
+])("a WebSocket client, over $over", ({ way }) => {
+  let harness: Harness
+  let nodeKey = ""
+  let port = 0
+  beforeAll(async () => {
+    harness = await startHarness({ ...options, ...way })
+    nodeKey = (await harness.control.hello(1)).nodeKey
+    await harness.control.snapshot(stageOf(1, [await processRelease(nodeKey, 1)], 1, more))
+    await harness.control.state(idOf("rel", 1), "healthy")
+    port = harness.edge.appsPort
+  })
+  afterAll(() => harness.close())
+
   const open = async () => {
     const client = new WebSocket(`ws://${host}:${port}/chat`)
     onTestFinished(() => client.close())

@@ -53,8 +53,8 @@ export const settings = Config.all({
     )
   ),
   /**
-   * What services may call where each has a network of its own (as root): the `public` internet or
-   * `none`. Holds from the edge's next start.
+   * What services may call where each has a network of its own: the `public` internet or `none`. Holds
+   * from the edge's next start.
    */
   egress: Config.Literals(["public", "none"], "DEPLOY_MCP_EGRESS").pipe(
     Config.withDefault("public" as const)

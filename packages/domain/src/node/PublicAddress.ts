@@ -26,18 +26,20 @@ export const refusedRanges: ReadonlyArray<string> = [
 
 const refusedFour = refusedRanges.map(ipRange)
 
-/** All that was ever given to networks; loopback, private, link-local and multicast lie outside. */
-const globalSix = ipRange("2000::/3")
+/** All IPv6 that was ever given to networks; loopback, private, link-local and multicast lie outside. */
+export const globalSixRange = "2000::/3"
+const globalSix = ipRange(globalSixRange)
 
 /** Exceptions in it. */
-const refusedSix = [
+export const refusedSixRanges: ReadonlyArray<string> = [
   // Protocols' own: Teredo, which carries an IPv4 address, benchmarks, ORCHID.
   "2001::/23",
   "2001:db8::/32",
   // 6to4: carries an IPv4 address, through relays that are gone.
   "2002::/16",
   "3fff::/20"
-].map(ipRange)
+]
+const refusedSix = refusedSixRanges.map(ipRange)
 
 /** False as well for what is no address. */
 export const isPublicAddress = (text: string): boolean => {

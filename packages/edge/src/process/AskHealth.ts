@@ -1,6 +1,7 @@
 /** One question over HTTP whether a process is ready for visitors. */
 import { request } from "node:http"
 import { type Asked, type HealthAnswer, healthyBelow } from "@deploy-mcp/domain/node/ExplainSilence"
+import { wayTo } from "./DialAgent.ts"
 import type { Endpoint } from "./Processes.ts"
 
 /** An answer may take this long, so that one lost question does not use up the whole time. */
@@ -24,9 +25,8 @@ export const askHealth = (
       })
     const question = request(
       {
-        ...endpoint,
+        ...wayTo(endpoint),
         path: asked.healthPath ?? "/",
-        agent: false,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
         headers: { host: "localhost", "user-agent": "deploy-mcp-health", accept: "*/*" }
       },

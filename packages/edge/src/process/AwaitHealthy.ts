@@ -10,7 +10,7 @@ import type { ListeningSocket } from "@deploy-mcp/domain/node/SocketTable"
 import { askHealth } from "./AskHealth.ts"
 import type { Launched } from "./Launch.ts"
 import { listeningSockets } from "./ListeningSockets.ts"
-import type { Endpoint } from "./Processes.ts"
+import type { Dial, Endpoint } from "./Processes.ts"
 
 export type Outcome =
   | { readonly endpoint: Endpoint; readonly failure: null }
@@ -39,7 +39,7 @@ export const awaitHealthy = async (
     const expected = await knock(run, signal)
     if (expected) endpoint = expected
     else if (round % readEvery === 0 || Date.now() >= deadline) {
-      seen.update(await listeningSockets(run.pid, run.ownNetwork))
+      seen.update(await openSockets(run))
       endpoint = workload.port === null ? elsewhere(run, seen) : null
     }
     if (endpoint) {
@@ -93,12 +93,28 @@ const name = (socket: ListeningSocket): string => `${socket.inode}:${socket.port
 /** PORT itself. In the host's network a stranger may hold it, so its owner is looked up too. */
 const knock = async (run: Launched, signal: AbortSignal): Promise<Endpoint | null> => {
   if (run.port === null) return null
-  const endpoint = { host: run.host, port: run.port }
-  if (!(await connects(endpoint, signal))) return null
+  const endpoint = endpointOf(run, run.host, run.port)
+  if (!(await (run.dial ? dials(run.dial, endpoint) : connects(endpoint, signal)))) return null
   if (run.ownNetwork) return endpoint
   const own = await listeningSockets(run.pid, false)
   return own.some((socket) => socket.port === run.port) ? endpoint : null
 }
+
+const endpointOf = ({ dial }: Launched, host: string, port: number): Endpoint =>
+  dial ? { host, port, dial } : { host, port }
+
+/** In its network the edge listens too where it can only dial: then they have to be its own. */
+const openSockets = (run: Launched): Promise<ReadonlyArray<ListeningSocket>> =>
+  listeningSockets(run.pid, run.ownNetwork && !run.dial)
+
+const dials = (dial: Dial, { host, port }: Endpoint): Promise<boolean> =>
+  dial(host, port).then(
+    (socket) => {
+      socket.destroy()
+      return true
+    },
+    () => false
+  )
 
 const connects = (endpoint: Endpoint, signal: AbortSignal): Promise<boolean> =>
   new Promise((resolve) => {
@@ -120,9 +136,11 @@ const elsewhere = (run: Launched, seen: Seen): Endpoint | null => {
   const open = seen.steady().filter((socket) => reachable(run, socket))
   const socket = open.find(({ port }) => port === run.port) ?? open[0]
   if (!socket) return null
-  const host = !run.ownNetwork && socket.family === 6 && socket.loopback ? "::1" : run.host
-  return { host, port: socket.port }
+  const atSix = socket.family === 6 && socket.loopback && reachesLoopback(run)
+  return endpointOf(run, atSix ? "::1" : run.host, socket.port)
 }
 
 const reachable = (run: Launched, socket: ListeningSocket): boolean =>
-  !run.ownNetwork || !socket.loopback
+  reachesLoopback(run) || !socket.loopback
+
+const reachesLoopback = (run: Launched): boolean => !run.ownNetwork || run.dial !== undefined

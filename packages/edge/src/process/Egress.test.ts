@@ -2,14 +2,18 @@ import { mkdtemp, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type EgressPolicy, slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
-import { type EgressEdge, openEgressEdge } from "./EgressEdge.ts"
+import { type EgressEdge, nameOverTcp, openEgressEdge } from "./EgressEdge.ts"
 import {
   canMakeEgressWorlds,
   type EgressWorld,
   hostAddress,
+  hostSix,
   openEgressWorld,
   privateAddress,
-  publicAddress
+  publicAddress,
+  publicSix,
+  refusedAddresses,
+  refusedSix
 } from "./EgressWorld.ts"
 import { linkPrefix } from "./Network.ts"
 import { eventually } from "./TestEdge.ts"
@@ -72,10 +76,28 @@ const inWorlds = () => {
       assert.strictEqual(await edge.call("169.254.169.254"), "ECONNREFUSED")
     })
 
-    it("speaks no IPv6", async () => {
-      for (const address of ["2606:2800:220:1::1", "fd00:ec2::254", "::ffff:10.55.0.5"]) {
-        const answer = await edge.call(address)
-        assert.include(["ENETUNREACH", "EADDRNOTAVAIL", "ECONNREFUSED"], answer, address)
+    it.each([
+      ...[publicSix, ...refusedSix].map((address) => [address, 80] as const),
+      ...refusedAddresses.map(([, address]) => [`::ffff:${address}`, 80] as const),
+      // The host listens there, on all addresses of both families.
+      ...["::1", hostSix, "fe80::1%eth0", "::ffff:127.0.0.1"].map((one) => [one, 8081] as const)
+    ])("is refused %s at port %d, over IPv6", async (address, port) => {
+      const answer = await edge.call(address, port)
+      assert.include(["ENETUNREACH", "EADDRNOTAVAIL", "ECONNREFUSED"], answer, address)
+    })
+
+    it("sends no IPv6 to the host, however it sets up its own link", async () => {
+      const hostSide = await world.host("cat", "/proc/net/if_inet6")
+      assert.notInclude(hostSide, linkPrefix(edge.homeId))
+      await edge.breakIn("nft", "flush", "ruleset")
+      for (const words of [
+        "address add fd00:7::2/64 dev eth0 nodad",
+        "route add default dev eth0"
+      ]) {
+        await edge.breakIn("ip", "-6", ...words.split(" "))
+      }
+      for (const address of [publicSix, hostSix, "fd00:ec2::254"]) {
+        assert.include(["silence", "EHOSTUNREACH"], await edge.call(address, 8081), address)
       }
     })
   })
@@ -222,18 +244,3 @@ describe("services' way to the internet", () => {
   if (canMakeEgressWorlds) inWorlds()
   else it.skip("cannot be tried here", () => {})
 })
-
-/** A question for the address of api.test, as RFC 1035 sends it over TCP. */
-const nameOverTcp = `
-return await new Promise((resolve) => {
-  const body = Buffer.concat([
-    Buffer.from([0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
-    Buffer.from("\\x03api\\x04test\\x00", "latin1"),
-    Buffer.from([0, 1, 0, 1])
-  ])
-  const settings = require("node:fs").readFileSync("/etc/resolv.conf", "utf8")
-  const socket = require("node:net").connect(53, /nameserver (\\S+)/.exec(settings)[1])
-  socket.once("error", (error) => resolve(error.code))
-  socket.once("data", (answer) => resolve([...answer.subarray(-4)].join(".")))
-  socket.write(Buffer.concat([Buffer.from([0, body.length]), body]))
-})`

@@ -95,14 +95,15 @@ const notesOf = ({ allow, reach }: EgressPolicy): ReadonlyArray<string> => [
   reach === "public"
     ? "Processes may call the public internet over IPv4: no private or metadata address, not this host, not each other."
     : "Processes can't call the internet (DEPLOY_MCP_EGRESS is none).",
-  ...(allow.length === 0
-    ? []
-    : [
-        `Processes may also call ${allow
-          .map(({ address, bits, port }) => {
-            const range = bits === 32 ? address : `${address}/${bits}`
-            return port === null ? range : `${range}:${port}`
-          })
-          .join(", ")} (DEPLOY_MCP_EGRESS_ALLOW).`
-      ])
+  ...allowNotes(allow)
 ]
+
+export const allowNotes = (allow: EgressPolicy["allow"]): ReadonlyArray<string> => {
+  const places = allow.map(({ address, bits, port }) => {
+    const range = bits === 32 ? address : `${address}/${bits}`
+    return port === null ? range : `${range}:${port}`
+  })
+  return places.length === 0
+    ? []
+    : [`Processes may also call ${places.join(", ")} (DEPLOY_MCP_EGRESS_ALLOW).`]
+}

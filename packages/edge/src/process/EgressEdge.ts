@@ -81,3 +81,18 @@ export const withoutRules = async <A>(
     for (const { words } of rules) await host("nft", "add", "rule", "inet", table, chain, words)
   }
 }
+
+/** A question for the address of api.test, as RFC 1035 sends it over TCP. */
+export const nameOverTcp = `
+return await new Promise((resolve) => {
+  const body = Buffer.concat([
+    Buffer.from([0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    Buffer.from("\\x03api\\x04test\\x00", "latin1"),
+    Buffer.from([0, 1, 0, 1])
+  ])
+  const settings = require("node:fs").readFileSync("/etc/resolv.conf", "utf8")
+  const socket = require("node:net").connect(53, /nameserver (\\S+)/.exec(settings)[1])
+  socket.once("error", (error) => resolve(error.code))
+  socket.once("data", (answer) => resolve([...answer.subarray(-4)].join(".")))
+  socket.write(Buffer.concat([Buffer.from([0, body.length]), body]))
+})`

@@ -104,7 +104,7 @@ createServer((socket) =>
     socket.end(Buffer.concat([length, answer]))
   })
 ).listen(53, "127.0.0.53")
-createServer((socket) => socket.end("the host")).listen(8081, "0.0.0.0")
+createServer((socket) => socket.end("the host")).listen(8081, "::")
 
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const told = await carryOut(JSON.parse(line)).then(

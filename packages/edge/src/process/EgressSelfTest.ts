@@ -79,25 +79,34 @@ const ways = ({ address, hostAddress }: Network): string =>
   ].join("\n")
 
 /** One address of each class, the host's own ones, and one where another service could be. */
-const refusedTargets = (network: Network, { allow }: EgressPolicy): ReadonlyArray<string> => {
+const refusedTargets = (network: Network, policy: EgressPolicy): ReadonlyArray<string> => {
+  const own = ownAddresses("IPv4")
+  const slot = ["10.231.0.1", "10.231.255.255"].filter((one) => one !== network.address)
+  const classes = refusedSamples(policy, probePorts.refused)
+  return [...new Set([...classes, ...own, network.hostAddress, ...slot])]
+}
+
+/** One IPv4 address of each class that is refused at that port. */
+export const refusedSamples = ({ allow }: EgressPolicy, port: number): ReadonlyArray<string> => {
   const allowed = new BlockList()
   for (const range of allow) {
-    if (range.port === null || range.port === probePorts.refused) {
+    if (range.port === null || range.port === port) {
       allowed.addSubnet(range.address, range.bits, "ipv4")
     }
   }
-  const own = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ family, internal }) => family === "IPv4" && !internal)
-    .map(({ address }) => address)
-  const slot = ["10.231.0.1", "10.231.255.255"].filter((one) => one !== network.address)
-  const classes = [
+  return [
     ...["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254"],
     ...["168.63.129.16", "192.0.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1"],
     ...["198.18.0.1", "192.88.99.1", "224.0.0.1", "240.0.0.1"]
   ].filter((address) => !allowed.check(address, "ipv4"))
-  return [...new Set([...classes, ...own, network.hostAddress, ...slot])]
 }
+
+/** Where this host is reached from outside. */
+export const ownAddresses = (family: "IPv4" | "IPv6"): ReadonlyArray<string> =>
+  Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((one) => one.family === family && !one.internal)
+    .map(({ address }) => address)
 
 /** Runs in the probe's namespace: sends all packets, then asks whether the resolver can be reached. */
 const send = `

@@ -9,6 +9,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { copyForEverybody } from "./CopyForEverybody.ts"
 import type { Order } from "./EgressScenario.ts"
 import { findProgram, mustRun, runProgram, systemDirectories } from "./Program.ts"
 
@@ -27,9 +28,16 @@ export interface EgressWorld {
   readonly close: () => Promise<void>
 }
 
+export interface EgressWorldOptions {
+  /** The host's process has no rights, and the host speaks IPv6 too. */
+  readonly unprivileged?: boolean
+}
+
 /** Where our internet answers, each with listeners at port 80 and 81. */
 export const publicAddress = "93.184.216.34"
+export const publicSix = "2606:2800:220:1::1"
 export const hostAddress = "80.80.80.2"
+export const hostSix = "2606:50:50::2"
 export const privateAddress = "10.55.0.5"
 
 /** One address of each class that is not public, where our internet answers too, and the range that refuses it. */
@@ -49,6 +57,12 @@ export const refusedAddresses = [
   ["reserved", "240.0.0.9", "224.0.0.0/3"]
 ] as const
 
+/** The same in IPv6. */
+export const refusedSix = [
+  ...["fd00:ec2::254", "fc00::9", "fec0::9", "100::9", "2001:db8::9", "2001::9", "3fff::9"],
+  ...["2002:a37:5::9", "64:ff9b::a37:5", "64:ff9b::a9fe:a9fe"]
+] as const
+
 const tools = await Promise.all(
   ["ip", "nft", "nsenter", "unshare", "setpriv", "iptables"].map((name) =>
     findProgram(name, systemDirectories)
@@ -56,14 +70,17 @@ const tools = await Promise.all(
 )
 export const canMakeEgressWorlds = process.getuid?.() === 0 && tools.every((tool) => tool !== null)
 
-export const openEgressWorld = async (): Promise<EgressWorld> => {
+export const openEgressWorld = async ({
+  unprivileged = false
+}: EgressWorldOptions = {}): Promise<EgressWorld> => {
   const addresses = [publicAddress, ...refusedAddresses.map(([, address]) => address)]
   const id = randomBytes(3).toString("hex")
   const [host, internet] = [`egress-${id}-host`, `egress-${id}-net`]
   const folder = await mkdtemp(join(tmpdir(), "egress-world-"))
   const resolverFile = join(folder, "resolv.conf")
   // Services' users have to pass through.
-  await chmod(folder, 0o755)
+  await chmod(folder, unprivileged ? 0o777 : 0o755)
+  const copy = unprivileged ? await copyForEverybody() : null
   await writeFile(resolverFile, "nameserver 127.0.0.53\n")
   const batch = (commands: ReadonlyArray<string>, ...more: ReadonlyArray<string>) =>
     mustRun("ip", [...more, "-batch", "-"], `${commands.join("\n")}\n`)
@@ -77,7 +94,9 @@ export const openEgressWorld = async (): Promise<EgressWorld> => {
       "link set lo up",
       "link set eth0 up",
       `address add ${hostAddress}/24 dev eth0`,
-      "route add default via 80.80.80.1"
+      "route add default via 80.80.80.1",
+      `address add ${hostSix}/64 dev eth0 nodad`,
+      "route add default via 2606:50:50::1"
     ],
     ...["-n", host]
   )
@@ -87,6 +106,8 @@ export const openEgressWorld = async (): Promise<EgressWorld> => {
       "link set eth0 up",
       "address add 80.80.80.1/24 dev eth0",
       ...addresses.map((address) => `address add ${address}/32 dev lo`),
+      "address add 2606:50:50::1/64 dev eth0 nodad",
+      ...[publicSix, ...refusedSix].map((address) => `address add ${address}/128 dev lo nodad`),
       // A neighbour that uses the host as its way to services, which no neighbour may.
       `route add 10.231.0.0/16 via ${hostAddress}`
     ],
@@ -100,15 +121,17 @@ export const openEgressWorld = async (): Promise<EgressWorld> => {
 
   let child: ChildProcess | null = null
   let lines: AsyncIterator<string> | null = null
+  // The scenario is a resolver too.
+  if (copy) await mustRun("nsenter", [inside(host), "sysctl", "-qw", unprivilegedPorts])
+  const drop = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups", "--"]
+  const program = copy
+    ? [...drop, join(copy, "bin", "node"), join(copy, "process", "EgressScenario.ts")]
+    : [process.execPath, new URL("./EgressScenario.ts", import.meta.url).pathname]
   const boot = async () => {
-    const scenario = new URL("./EgressScenario.ts", import.meta.url).pathname
     const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
     const started = spawn(
       "nsenter",
-      [
-        ...[inside(host), "unshare", "--mount", "/bin/sh", "-c", script, resolverFile],
-        ...[process.execPath, scenario]
-      ],
+      [...[inside(host), "unshare", "--mount", "/bin/sh", "-c", script, resolverFile], ...program],
       { stdio: ["pipe", "pipe", "inherit"] }
     )
     child = started
@@ -141,15 +164,20 @@ export const openEgressWorld = async (): Promise<EgressWorld> => {
         ["-force", "-batch", "-"],
         `netns del ${host}\nnetns del ${internet}\n`
       )
-      await rm(folder, { recursive: true, force: true })
+      for (const one of [folder, ...(copy ? [copy] : [])]) {
+        await rm(one, { recursive: true, force: true })
+      }
     }
   }
 }
 
+const unprivilegedPorts = "net.ipv4.ip_unprivileged_port_start=0"
+
 /** Says who asks, so that a test sees whose address a service comes with. */
 const answerAll = `
-const server = require("node:net").createServer((socket) => socket.end(socket.remoteAddress))
+const server = require("node:net").createServer((socket) =>
+  socket.end(socket.remoteAddress.replace("::ffff:", "")))
 server.on("connection", (socket) => socket.on("error", () => {}))
-server.listen(80, "0.0.0.0", () => console.log("ready"))
-require("node:net").createServer((socket) => socket.end("81")).listen(81, "0.0.0.0")
+server.listen(80, "::", () => console.log("ready"))
+require("node:net").createServer((socket) => socket.end("81")).listen(81, "::")
 `

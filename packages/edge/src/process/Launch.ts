@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Exit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
-import type { Usage } from "./Processes.ts"
+import type { Dial, Usage } from "./Processes.ts"
 import { serviceProcesses, signalProcess } from "./ProcessTree.ts"
 
 export interface LaunchRequest {
@@ -16,12 +16,14 @@ export interface LaunchRequest {
 }
 
 export interface Launched {
-  /** On the host: the outermost process of it. */
+  /** On the host: the outermost process of it that is in its network. */
   readonly pid: number
   /** Where its ports are reached. */
   readonly host: string
-  /** Nothing else listens there. */
+  /** No port there is anybody else's. */
   readonly ownNetwork: boolean
+  /** Its network can't be entered but by this. */
+  readonly dial?: Dial
   /** What PORT says; null: there is none. */
   readonly port: number | null
   /** When it has ended and all that it printed was read. */

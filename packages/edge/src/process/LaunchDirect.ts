@@ -1,10 +1,12 @@
-/** Starts a process in the host's network: without being root, or where slots can't be made. */
+/** Starts a process without a slot: without being root in an enclave, else in the host's network. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { Writable } from "node:stream"
 import { environmentOf } from "./Environment.ts"
+import type { Enclave } from "./enclave/Enclave.ts"
+import type { Enclosure } from "./enclave/OpenEnclaves.ts"
 import { freePort } from "./FreePort.ts"
 import {
   type Launch,
@@ -34,18 +36,19 @@ import { findToolchain } from "./Toolchain.ts"
 import { cpuSeconds } from "./Usage.ts"
 
 export const launchDirect =
-  (machine: Machine): Launch =>
+  (machine: Machine, enclosed: Enclosure | null = null): Launch =>
   async (request) => {
     const { directory, path } = request.workload
     const found = await stat(directory).catch(() => null)
     if (!found?.isDirectory()) throw new LaunchError("The built files are missing on this node.")
-    const port = request.listens ? (request.workload.port ?? (await freePort())) : null
+    const chosen = request.workload.port ?? (enclosed ? 8080 : await freePort())
+    const port = request.listens ? chosen : null
     const toolchain = await findToolchain({ path, directory, home: machine.home })
     for (const name of toolchain.refused) {
       request.onLine("platform", `${name} is left out of PATH: it holds the platform's home.`)
     }
     return machine.bwrap && !machine.root
-      ? launchSandbox(machine, machine.bwrap, request, port, toolchain)
+      ? launchSandbox(machine, machine.bwrap, request, port, toolchain, enclosed)
       : launchPlain(machine, request, port, toolchain)
   }
 
@@ -56,7 +59,8 @@ const launchSandbox = async (
   bwrap: string,
   request: LaunchRequest,
   port: number | null,
-  toolchain: Binds
+  toolchain: Binds,
+  enclosed: Enclosure | null
 ): Promise<Launched> => {
   const args = await serviceSandbox(request, port, toolchain.path, {
     app: request.workload.directory,
@@ -65,10 +69,15 @@ const launchSandbox = async (
     filter: machine.filter === null ? null : filterDescriptor
   })
   const filter = machine.filter === null ? "" : await readFile(machine.filter)
-  const [file, ...rest] = limited(machine, request, [
+  const command = [
     bwrap,
     ...["--args", String(argsDescriptor), "--info-fd", "3", "--", "/bin/sh", "-c", insideSandbox]
-  ])
+  ] as const
+  const [file, ...rest] = limited(
+    machine,
+    request,
+    enclosed ? enclosed.enclaves.around(command, enclosed.way) : command
+  )
   const child = spawn(file, rest, {
     cwd: "/",
     // bwrap ties its life to ours a moment after it has started: until then the mark finds it.
@@ -82,6 +91,12 @@ const launchSandbox = async (
     if (first !== null) await recordProcess(machine, first)
     return first
   })
+  const enclave = enclosed
+    ? await enclosed.enclaves.enter(child, enclosed.way, port).catch((error: Error) => {
+        child.kill("SIGKILL")
+        throw new LaunchError(`Its network could not be made: ${error.message}.`)
+      })
+    : null
   feed(child, argsDescriptor, args)
   feed(child, filterDescriptor, filter)
   return follow(child, request, port, {
@@ -93,9 +108,11 @@ const launchSandbox = async (
       if (first !== null) signalProcess(first, "SIGKILL")
     },
     forget: async () => {
+      enclave?.close()
       const first = await recorded
       if (first !== null) await forgetProcess(machine, first)
-    }
+    },
+    enclave
   })
 }
 
@@ -170,6 +187,7 @@ interface Parts {
   readonly all: (inside: number) => Promise<ReadonlyArray<number>>
   readonly killRest: () => Promise<void>
   readonly forget: () => Promise<void>
+  readonly enclave?: Enclave | null
 }
 
 const follow = async (
@@ -216,9 +234,10 @@ const follow = async (
   }
   const { thaw } = still
   return {
-    pid,
+    pid: parts.enclave?.holder ?? pid,
     host: "127.0.0.1",
-    ownNetwork: false,
+    ownNetwork: Boolean(parts.enclave),
+    ...(parts.enclave ? { dial: parts.enclave.dial } : {}),
     port,
     exited,
     freeze,

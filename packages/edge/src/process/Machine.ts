@@ -2,6 +2,7 @@
 import { mkdir, realpath, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
+import type { EnclaveTools } from "./enclave/Enclave.ts"
 import type { NetworkTools } from "./Network.ts"
 import { findProgram, systemDirectories } from "./Program.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
@@ -16,6 +17,8 @@ export interface Machine {
   /** File with the seccomp program of sandboxes. Null: they may make all system calls. */
   readonly filter: string | null
   readonly prlimit: string | null
+  /** What enclaves are made with; null: processes share the host's network. */
+  readonly enclave: EnclaveTools | null
   /** What slots are made with; null: processes are started directly. */
   readonly slots: SlotTools | null
   readonly controlGroups: ControlGroups | null
@@ -59,6 +62,7 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     const stage = await findStage(home, network !== null)
     if (stage) slots = { nsenter, unshare, stage, network, nft }
   }
+  const enclave = !root && bwrap && nsenter && setpriv ? { bwrap, nsenter, setpriv, ip } : null
   const sandbox = bwrap ? await trySandbox(bwrap, files) : null
   if (sandbox) notes.push(...sandbox.notes)
   else notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")
@@ -69,6 +73,7 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     bwrap: sandbox?.works ? bwrap : null,
     filter: sandbox?.filter ?? null,
     prlimit,
+    enclave: sandbox?.works ? enclave : null,
     slots,
     controlGroups,
     files,

@@ -4,6 +4,8 @@ import { type Backoff, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
 import { type Egress, openEgress } from "./Egress.ts"
+import { type EnclaveTools, enclaveResolver } from "./enclave/Enclave.ts"
+import { openEnclaves } from "./enclave/OpenEnclaves.ts"
 import type { Launch } from "./Launch.ts"
 import { launchDirect } from "./LaunchDirect.ts"
 import { launchInSlot } from "./LaunchInSlot.ts"
@@ -83,11 +85,12 @@ interface Choice {
   readonly launch: Launch
   readonly pool: SlotPool | null
   /** Null: nothing stands between a process and what it calls. */
-  readonly egress: Egress | null
+  readonly egress: Pick<Egress, "notes" | "close"> | null
 }
 
 /** What the probes can't tell is tried: the first slot shows what really works. */
 const chooseLaunch = async (machine: Machine, policy: EgressPolicy): Promise<Choice> => {
+  if (machine.enclave) return chooseEnclaves(machine, machine.enclave, policy)
   if (!machine.slots) return { machine, launch: launchDirect(machine), pool: null, egress: null }
   const { network, nft } = machine.slots
   const egress = network && nft ? await openEgress(machine, { ...network, nft }, policy) : null
@@ -108,8 +111,29 @@ const chooseLaunch = async (machine: Machine, policy: EgressPolicy): Promise<Cho
   }
 }
 
-const isolationOf = (machine: Machine, pool: SlotPool | null, egress: Egress | null): Isolation => {
-  const network = pool?.network ?? false
+const chooseEnclaves = async (
+  machine: Machine,
+  tools: EnclaveTools,
+  policy: EgressPolicy
+): Promise<Choice> => {
+  try {
+    const { enclaves, notes, way } = await openEnclaves(tools, policy)
+    if (way) await writeSlotFiles(machine.files, policy, enclaveResolver)
+    const launch = launchDirect(machine, { enclaves, way })
+    return { machine, launch, pool: null, egress: { notes, close: async () => {} } }
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error)
+    const note = `No network of their own for processes: ${words}.`
+    return chooseLaunch({ ...machine, enclave: null, notes: [...machine.notes, note] }, policy)
+  }
+}
+
+const isolationOf = (
+  machine: Machine,
+  pool: SlotPool | null,
+  egress: Choice["egress"]
+): Isolation => {
+  const network = pool?.network ?? machine.enclave !== null
   const sandboxed = machine.bwrap !== null && (pool !== null || !machine.root)
   const roots = pool ? machine.controlGroups?.roots : undefined
   const limits = {
@@ -119,7 +143,7 @@ const isolationOf = (machine: Machine, pool: SlotPool | null, egress: Egress | n
   }
   const notes = [...machine.notes]
   if (!machine.root)
-    notes.push("The platform does not run as root: no network and no user for each process.")
+    notes.push("The platform does not run as root: no user of their own for owners.")
   if (!network)
     notes.push("Processes share the host's network: they reach whatever the host reaches.")
   else if (egress) notes.push(...egress.notes)

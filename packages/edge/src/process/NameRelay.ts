@@ -6,7 +6,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
-import { connect, createServer, isIPv4, isIPv6, type Socket } from "node:net"
+import { connect, createServer, isIPv4, isIPv6, type Server, type Socket } from "node:net"
 
 export interface NameRelay {
   readonly udpPort: number
@@ -14,9 +14,12 @@ export interface NameRelay {
   readonly close: () => void
 }
 
-export interface NameRelayOptions {
+export interface NameRelayOptions extends NameSource {
   /** Where it listens. */
   readonly address: string
+}
+
+export interface NameSource {
   /** `/etc/resolv.conf`, read for each question: it follows the host through its networks. */
   readonly resolverFile: string
   /** 53, except in tests. */
@@ -26,23 +29,7 @@ export interface NameRelayOptions {
 export const openNameRelay = async (options: NameRelayOptions): Promise<NameRelay> => {
   const udp = createSocket("udp4")
   const tcp = createServer({ allowHalfOpen: false })
-  const turns = makeTurns()
-  udp.on("message", (question, from) => {
-    const leave = turns.enter(from.address)
-    if (!leave) return
-    void askByUdp(question, options)
-      .then((answer) => udp.send(answer, from.port, from.address))
-      .catch(() => {})
-      .finally(leave)
-  })
-  tcp.on("connection", (client) => {
-    const leave = turns.enter(client.remoteAddress ?? "")
-    if (leave) void passOn(client, options).finally(leave)
-    else client.destroy()
-  })
-  // A service that has gone is no concern of the relay.
-  udp.on("error", () => {})
-  tcp.on("error", () => {})
+  serveNames(udp, tcp, options, makeTurns().enter)
   udp.bind(0, options.address)
   tcp.listen(0, options.address)
   await Promise.all([once(udp, "listening"), once(tcp, "listening")])
@@ -59,19 +46,48 @@ export const openNameRelay = async (options: NameRelayOptions): Promise<NameRela
   }
 }
 
+/** Answers what comes to two sockets; `enter` gives an asker a turn, or none. */
+export const serveNames = (
+  udp: UdpSocket,
+  tcp: Server,
+  source: NameSource,
+  enter: Turns["enter"]
+): void => {
+  udp.on("message", (question, from) => {
+    const leave = enter(from.address)
+    if (!leave) return
+    void askByUdp(question, source)
+      .then((answer) => udp.send(answer, from.port, from.address))
+      .catch(() => {})
+      .finally(leave)
+  })
+  tcp.on("connection", (client) => {
+    const leave = enter(client.remoteAddress ?? "")
+    if (leave) void passOn(client, source).finally(leave)
+    else client.destroy()
+  })
+  // A service that has gone is no concern of the relay.
+  udp.on("error", () => {})
+  tcp.on("error", () => {})
+}
+
 const patienceMs = 2_000
 /** A stream may carry several questions. */
 const streamMs = 10_000
 const atOnce = 512
 const atOnceOfOne = 64
 
+export interface Turns {
+  /** Undefined when it is too many; else what to call in the end. */
+  readonly enter: (who: string) => (() => void) | undefined
+}
+
 /** How many are asked at the same time: one service must not take the relay from the others. */
-const makeTurns = () => {
+export const makeTurns = (): Turns => {
   const of = new Map<string, number>()
   let all = 0
   return {
-    /** Undefined when it is too many; else what to call in the end. */
-    enter: (who: string): (() => void) | undefined => {
+    enter: (who) => {
       const mine = of.get(who) ?? 0
       if (all >= atOnce || mine >= atOnceOfOne) return undefined
       all++
@@ -87,10 +103,10 @@ const makeTurns = () => {
 }
 
 /** Asks the resolvers one after the other, as the host itself would. */
-const askByUdp = async (question: Buffer, options: NameRelayOptions): Promise<Buffer> => {
-  for (const resolver of await resolversOf(options.resolverFile)) {
+const askByUdp = async (question: Buffer, source: NameSource): Promise<Buffer> => {
+  for (const resolver of await resolversOf(source.resolverFile)) {
     const socket = createSocket(isIPv6(resolver) ? "udp6" : "udp4")
-    const answer = await exchange(socket, question, resolver, options.port ?? 53)
+    const answer = await exchange(socket, question, resolver, source.port ?? 53)
     if (answer) return answer
   }
   return failure(question)
@@ -117,14 +133,14 @@ const exchange = (
   })
 }
 
-const passOn = async (client: Socket, options: NameRelayOptions): Promise<void> => {
+const passOn = async (client: Socket, source: NameSource): Promise<void> => {
   const ended = Promise.withResolvers<void>()
   client.on("error", () => client.destroy())
   client.once("close", () => ended.resolve())
-  const [resolver] = await resolversOf(options.resolverFile)
+  const [resolver] = await resolversOf(source.resolverFile)
   if (resolver === undefined || client.destroyed) client.destroy()
   else {
-    const server = connect(options.port ?? 53, resolver)
+    const server = connect(source.port ?? 53, resolver)
     const timer = setTimeout(() => client.destroy(), streamMs)
     server.on("error", () => client.destroy())
     server.once("close", () => client.destroy())

@@ -1,4 +1,5 @@
 /** What the node asks of whoever runs its processes. */
+import type { Socket } from "node:net"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type {
   Isolation,
@@ -12,7 +13,11 @@ import type {
 export interface Endpoint {
   readonly host: string
   readonly port: number
+  /** Makes a connection to it where it is in a network of its own. Absent: anybody can. */
+  readonly dial?: Dial
 }
+
+export type Dial = (host: string, port: number) => Promise<Socket>
 
 /** What all that belongs to a process uses. */
 export interface Usage {

@@ -9,6 +9,7 @@ import type { Backoff } from "@deploy-mcp/domain/node/Backoff"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { findControlGroups } from "./ControlGroup.ts"
+import { wayTo } from "./DialAgent.ts"
 import { makeProcesses } from "./MakeProcesses.ts"
 import { linkPrefix } from "./Network.ts"
 import type {
@@ -212,7 +213,7 @@ export const eventually = async <A>(read: () => Promise<A | null>, ms = 25_000):
 
 export const fetchText = (endpoint: Endpoint, path = "/"): Promise<string> =>
   new Promise((resolve, reject) => {
-    get({ ...endpoint, path, agent: false }, (answer) => {
+    get({ ...wayTo(endpoint), path }, (answer) => {
       let text = ""
       answer.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk

@@ -39,7 +39,8 @@ await first.process.freeze()
 const second = await edge.run(
   `require("node:http").createServer((q, a) => a.end("second")).listen(${port})`
 )
-const failure = await second.failed()
+const beside = await second.until(({ state }) => state === "healthy" || state === "failed")
+const failure = beside.endpoint ? await fetchText(beside.endpoint) : beside.failure
 const silent = await edge.run("setInterval(() => {}, 1000)", {
   workload: { port, startTimeout: 1000 }
 })

@@ -16,6 +16,7 @@ import {
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Schema } from "effect"
 import { type Edge, type EdgeOptions, startEdge } from "../Edge.ts"
+import type { Dial } from "../process/Processes.ts"
 import { makePlainProcesses, type PlainProcesses } from "./PlainProcesses.ts"
 
 export interface Harness {
@@ -32,11 +33,11 @@ export interface Harness {
 }
 
 export const startHarness = async (
-  options: Partial<EdgeOptions> = {},
+  { dial, ...options }: Partial<EdgeOptions> & { readonly dial?: Dial } = {},
   hello = true
 ): Promise<Harness> => {
   const home = await realpath(await mkdtemp(join(tmpdir(), "edge-")))
-  const processes = makePlainProcesses()
+  const processes = makePlainProcesses(dial)
   const start = () =>
     startEdge({
       home,

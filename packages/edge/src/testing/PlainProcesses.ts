@@ -6,6 +6,7 @@ import { createServer } from "node:net"
 import { dirname } from "node:path"
 import { createInterface } from "node:readline"
 import type {
+  Dial,
   Processes,
   ProcessRequest,
   ProcessState,
@@ -22,7 +23,8 @@ export interface PlainProcesses extends Processes {
   readonly working: () => ReadonlyArray<number>
 }
 
-export const makePlainProcesses = (): PlainProcesses => {
+/** `dial`: how they are to be connected to. */
+export const makePlainProcesses = (dial?: Dial): PlainProcesses => {
   const children = new Set<ChildProcess>()
   const workers = new Set<ChildProcess>()
 
@@ -120,7 +122,8 @@ export const makePlainProcesses = (): PlainProcesses => {
       }
       if (over && !stopping) return fail("exited", `it exited with ${mine.exitCode}`)
       if (stopping) return
-      become({ state: "healthy", endpoint: listens ? { host: "127.0.0.1", port } : null })
+      const endpoint = { host: "127.0.0.1", port, ...(dial ? { dial } : {}) }
+      become({ state: "healthy", endpoint: listens ? endpoint : null })
       await ended
       if (stopping) return
       become({ state: "starting", endpoint: null, restarts: state.restarts + 1 })

@@ -68,9 +68,20 @@ const programs: ReadonlyArray<Program> = [
     name: "nft",
     args: ["--version"],
     needed: false,
-    without: "services can reach the networks of this machine"
+    without: "services of a platform that is root can reach the networks of this machine"
   },
-  { name: "ip", args: ["-V"], needed: false, without: "services share the network of this machine" }
+  {
+    name: "ip",
+    args: ["-V"],
+    needed: false,
+    without: "services share the network of this machine or, without root, call nothing"
+  },
+  ...["nsenter", "setpriv"].map((name) => ({
+    name,
+    args: ["--version"],
+    needed: false,
+    without: "services share the network of this machine"
+  }))
 ]
 
 export const tools = Effect.forEach(programs, ({ name, args, without, needed }) =>
@@ -85,6 +96,8 @@ const packages: Readonly<Record<string, string>> = {
   bwrap: "package bubblewrap",
   nft: "package nftables",
   ip: "package iproute2",
+  nsenter: "package util-linux",
+  setpriv: "package util-linux",
   npm: "it comes with Node.js"
 }
 
@@ -106,7 +119,7 @@ export const user = Effect.sync(() =>
     : warn(
         "root",
         `no: user ${process.getuid?.() ?? "unknown"}`,
-        "Run as root for network namespaces; without them a service calls whatever this host reaches, and one with a fixed port cannot overlap with its successor."
+        "Run as root for users and limits of their own; without, services call out through the platform alone, or share this host's network where bwrap does not work."
       )
 )
 
@@ -116,8 +129,10 @@ export const egress = (reach: "public" | "none", allow: string) =>
     "egress",
     [
       reach === "public"
-        ? "as root, services may call the public internet over IPv4 and nothing private"
-        : "as root, services call nothing (DEPLOY_MCP_EGRESS is none)",
+        ? process.getuid?.() === 0
+          ? "services may call the public internet over IPv4 and nothing private"
+          : "services may call the public internet through the platform, by TCP at the usual ports, and nothing private"
+        : "services call nothing (DEPLOY_MCP_EGRESS is none)",
       ...(allow.trim() === "" ? [] : [`besides: ${allow.trim()}`])
     ].join("; ")
   )

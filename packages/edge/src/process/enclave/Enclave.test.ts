@@ -1,0 +1,157 @@
+import { chmod, mkdtemp, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type EgressEdge, nameOverTcp, openEgressEdge } from "../EgressEdge.ts"
+import {
+  canMakeEgressWorlds,
+  type EgressWorld,
+  hostAddress,
+  hostSix,
+  openEgressWorld,
+  privateAddress,
+  publicAddress,
+  publicSix,
+  refusedAddresses,
+  refusedSix
+} from "../EgressWorld.ts"
+
+const inWorlds = () => {
+  let world: EgressWorld
+  beforeAll(async () => {
+    world = await openEgressWorld({ unprivileged: true })
+    await world.boot()
+  })
+  afterAll(async () => {
+    await world.close()
+  })
+  describe("as it is by default", () => {
+    let edge: EgressEdge
+    beforeAll(async () => {
+      edge = await openEgressEdge(world, { reach: "public", allow: [] })
+    })
+    afterAll(() => edge.close())
+
+    it("is said", () => {
+      assert.include(
+        edge.notes,
+        "may call the public internet over IPv4 and IPv6 through the platform"
+      )
+      assert.notInclude(edge.notes, "share the host's network")
+    })
+
+    it("reaches the public internet under the host's address", async () => {
+      assert.strictEqual(await edge.reach(publicAddress), hostAddress)
+      assert.strictEqual(await edge.reach(publicSix), hostSix)
+      assert.strictEqual(await edge.reach("api.example.test"), hostAddress)
+    })
+
+    it("finds names over TCP too", async () => {
+      assert.strictEqual(await edge.ask(nameOverTcp), publicAddress)
+    })
+
+    it.each([
+      ...refusedAddresses.map(([, address]) => address),
+      ...refusedAddresses.map(([, address]) => `::ffff:${address}`),
+      ...refusedSix,
+      slotRange.address
+    ])("has no way to %s", async (address) => {
+      assert.include(["EHOSTUNREACH", "ENETUNREACH"], await edge.call(address))
+    })
+
+    it.each(["127.0.0.1", "::1", hostAddress, hostSix])("is not joined to %s", async (address) => {
+      assert.strictEqual(await edge.call(address, 8081), "ECONNREFUSED")
+      // Where a socket of the edge waits, the edge says no.
+      assert.strictEqual(await edge.call(address, 443), "ECONNRESET")
+    })
+
+    it("calls usual ports alone", async () => {
+      assert.strictEqual(await edge.call(publicAddress, 81), "ECONNREFUSED")
+    })
+
+    it("hears the answer although it has ended its half of the connection", async () => {
+      assert.strictEqual(await edge.ask(endAtOnce(publicAddress)), hostAddress)
+    })
+
+    it("sends nothing by UDP", async () => {
+      assert.strictEqual(await edge.ask(questionTo(publicAddress)), "ECONNREFUSED")
+    })
+
+    it("is apart from another one with the same port", async () => {
+      const other = await openEgressEdge(world, { reach: "public", allow: [] })
+      assert.deepStrictEqual(other.endpoint.port, edge.endpoint.port)
+      await other.close()
+      assert.strictEqual(await edge.reach(publicAddress), hostAddress)
+    })
+  })
+
+  it("reaches what the operator allows besides, at a port of its own too", async () => {
+    const edge = await openEgressEdge(world, {
+      reach: "public",
+      allow: [
+        { address: "10.0.0.0", bits: 8, port: 81 },
+        { address: hostAddress, bits: 32, port: 8081 },
+        { address: "192.168.9.0", bits: 24, port: null }
+      ]
+    })
+    assert.include(edge.notes, "10.0.0.0/8:81, 80.80.80.2:8081, 192.168.9.0/24")
+    assert.strictEqual(await edge.reach(privateAddress, 81), "81")
+    assert.strictEqual(await edge.reach("192.168.9.9"), hostAddress)
+    assert.strictEqual(await edge.reach(hostAddress, 8081), "the host")
+    assert.strictEqual(await edge.reach(publicAddress), hostAddress)
+    assert.strictEqual(await edge.call(privateAddress), "ECONNRESET")
+    assert.strictEqual(await edge.call("172.16.9.9"), "EHOSTUNREACH")
+    await edge.close()
+  })
+
+  it("reaches that alone where the internet is refused", async () => {
+    const allow = [{ address: privateAddress, bits: 32, port: 80 }]
+    const edge = await openEgressEdge(world, { reach: "none", allow })
+    assert.strictEqual(await edge.reach(privateAddress), hostAddress)
+    assert.strictEqual(await edge.call(publicAddress), "ENETUNREACH")
+    await edge.close()
+  })
+
+  it("reaches nothing when that is wanted", async () => {
+    const edge = await openEgressEdge(world, { reach: "none", allow: [] })
+    assert.include(edge.notes, "DEPLOY_MCP_EGRESS is none")
+    assert.strictEqual(await edge.call(publicAddress), "ENETUNREACH")
+    assert.strictEqual(await edge.call("127.0.0.1", 8081), "ECONNREFUSED")
+    await edge.close()
+  })
+
+  it("stays closed and says so where routes can't be set", async () => {
+    const programs = await mkdtemp(join(world.folder, "programs-"))
+    await chmod(programs, 0o755)
+    await writeFile(join(programs, "ip"), "#!/bin/sh\necho no routes >&2; exit 1\n", {
+      mode: 0o755
+    })
+    await chmod(join(programs, "ip"), 0o755)
+    const edge = await openEgressEdge(world, { reach: "public", allow: [] }, { programs })
+    assert.match(edge.notes, /can't call out: no routes/)
+    assert.strictEqual(await edge.call(publicAddress), "ENETUNREACH")
+    await edge.close()
+  })
+}
+describe("the network of a service of an edge without rights", () => {
+  if (canMakeEgressWorlds) inWorlds()
+  else it.skip("cannot be tried here", () => {})
+})
+
+const endAtOnce = (address: string) => `
+return await new Promise((resolve) => {
+  let said = ""
+  const options = { host: "${address}", port: 80, allowHalfOpen: true }
+  const socket = require("node:net").connect(options, () => socket.end())
+  socket.on("data", (chunk) => { said += chunk })
+  socket.once("error", (error) => resolve(error.code))
+  socket.once("end", () => resolve(said))
+})`
+
+const questionTo = (address: string) => `
+return await new Promise((resolve) => {
+  const socket = require("node:dgram").createSocket("udp4")
+  socket.once("error", (error) => resolve(error.code))
+  socket.connect(53, "${address}", () => socket.send("?"))
+  setTimeout(() => resolve("silence"), 1000)
+})`
