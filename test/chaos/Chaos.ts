@@ -1,19 +1,29 @@
 /**
- * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other. A
- * seed that breaks an invariant is printed, and is a regression once it is named in regressions.json.
+ * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other;
+ * `--first`: the scenarios and lives until one breaks. A seed that breaks an invariant is printed, and is a regression
+ * once it is named in regressions.json. `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
+ * `--report` puts what was found into docs/chaos.json.
  */
 import { parseArgs } from "node:util"
-import { live } from "./Life.ts"
+import type { Violation } from "@deploy-mcp/domain/chaos/Invariants"
+import { crashEverywhere, scenarios } from "./CrashPoints.ts"
+import { live, liveThrough } from "./Life.ts"
+import { examineAll } from "./Mutants.ts"
+import { addToReport, type ChaosReport } from "./Report.ts"
 
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "20000" },
     from: { type: "string", default: "0" },
+    first: { type: "boolean", default: false },
+    "crash-points": { type: "boolean", default: false },
+    mutants: { type: "boolean", default: false },
+    report: { type: "boolean", default: false },
     trace: { type: "string" }
   }
 })
 
-const many = async (from: number, count: number) => {
+const many = async (from: number, count: number, untilFirst: boolean) => {
   const totals = { seeds: 0, deployments: 0, crashes: 0, broken: 0 }
   const began = process.cpuUsage()
   for (let seed = from; seed < from + count; seed += 1) {
@@ -23,28 +33,70 @@ const many = async (from: number, count: number) => {
     totals.crashes += crashes
     if (violations.length === 0) continue
     totals.broken += 1
-    for (const { detail, invariant } of violations) {
-      console.log(`seed ${seed} breaks ${invariant}: ${detail}`)
-    }
+    tellBroken(`seed ${seed}`, violations)
+    if (untilFirst) break
   }
   const { system, user } = process.cpuUsage(began)
   const seconds = (system + user) / 1e6
-  console.log(
-    JSON.stringify({
-      ...totals,
-      cpuSeconds: Math.round(seconds),
-      seedsPerSecondAndCore: Number((totals.seeds / seconds).toFixed(1)),
-      deploymentsPerSecondAndCore: Number((totals.deployments / seconds).toFixed(1))
-    })
-  )
-  return totals.broken
+  const lives = {
+    ...totals,
+    deploymentsPerSecondAndCore: Number((totals.deployments / seconds).toFixed(1))
+  }
+  console.log(JSON.stringify({ ...lives, cpuSeconds: Math.round(seconds) }))
+  keep({ lives })
+  return totals.broken === 0
 }
 
-if (values.trace === undefined) {
-  process.exitCode = (await many(Number(values.from), Number(values.seeds))) === 0 ? 0 : 1
-} else {
-  const { trace, violations } = await live(values.trace)
+const tellBroken = (where: string, violations: ReadonlyArray<Violation>) => {
+  for (const { detail, invariant } of violations) {
+    console.log(`${where} breaks ${invariant}: ${detail}`)
+  }
+}
+
+/** The scenarios as they are, then seeds. */
+const untilBroken = async (count: number) => {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    const { violations } = (await liveThrough(scenario, [], null)).report
+    tellBroken(`scenario ${name}`, violations)
+    if (violations.length > 0) return false
+  }
+  return many(0, count, true)
+}
+
+/** Singly for every scenario, in pairs for those that build and those that do not. */
+const everyCrashPoint = async () => {
+  const found: Array<NonNullable<ChaosReport["crashPoints"]>[number]> = []
+  for (const [scenario, plan] of Object.entries(scenarios)) {
+    for (const crashes of ["create", "redeploy"].includes(scenario)
+      ? ([1, 2] as const)
+      : ([1] as const)) {
+      const { violations, ...counts } = await crashEverywhere(plan, crashes === 2)
+      for (const one of violations) tellBroken(`${scenario}, a crash at ${one.at}`, [one])
+      found.push({ scenario, crashes, ...counts, violations: violations.length })
+      console.log(JSON.stringify(found.at(-1)))
+    }
+  }
+  keep({ crashPoints: found })
+  return found.every(({ crashed, points, violations }) => crashed === points && violations === 0)
+}
+
+const keep = (found: ChaosReport) => {
+  if (values.report) addToReport(found)
+}
+
+const tell = async (seed: string) => {
+  const { trace, violations } = await live(seed)
   console.log(trace.join("\n"))
   console.log(violations)
-  process.exitCode = violations.length === 0 ? 0 : 1
+  return violations.length === 0
 }
+
+const run = () => {
+  if (values.mutants) return examineAll(keep)
+  if (values["crash-points"]) return everyCrashPoint()
+  if (values.trace !== undefined) return tell(values.trace)
+  if (values.first) return untilBroken(Number(values.seeds))
+  return many(Number(values.from), Number(values.seeds), false)
+}
+
+process.exitCode = (await run()) ? 0 : 1

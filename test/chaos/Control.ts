@@ -26,6 +26,7 @@ import {
   Scope
 } from "effect"
 import type { Connection } from "effect/sql/SqlConnection"
+import type { Boundary, JournalWatch } from "./JournalWatch.ts"
 import type { Link } from "./Link.ts"
 import { clockOf, type SimulatedTime, Turns } from "./Time.ts"
 import type { Worlds } from "./Worlds.ts"
@@ -47,6 +48,9 @@ export interface ControlOptions {
   /** Null: turns are taken as usual. */
   readonly turns: Chance | null
   readonly verdict: Faults.Faults["Service"]["verdict"]
+  readonly journal: JournalWatch
+  /** Told of each boundary in the journal; true: it ends there. */
+  readonly passes: (boundary: Boundary) => boolean
   readonly died: (where: string) => void
   readonly logged: (line: string) => void
 }
@@ -127,14 +131,18 @@ export class Control {
       (text: string, ...rest: Args): Effect.Effect<A, E> =>
         Effect.suspend(() => {
           if (this.turns.dead) return Effect.never
-          const sql = atTime(text, this.options.time.now)
-          if (sql !== "COMMIT") return run(sql, ...rest)
-          return Faults.under(
-            { verdict: this.options.verdict, crash: this.crash("commit") },
-            "database.commit",
-            run(sql, ...rest),
-            { error: () => undefined as never }
+          const { journal, passes, time, verdict } = this.options
+          const sql = atTime(text, time.now)
+          const params: ReadonlyArray<unknown> = rest[0] ?? []
+          const dies = this.crash("a boundary of the journal")
+          if (journal.begins(sql, params).some(passes)) return dies
+          const ran = Effect.tap(run(sql, ...rest), () =>
+            journal.ends(sql, params).some(passes) ? dies : Effect.void
           )
+          if (sql !== "COMMIT") return ran
+          return Faults.under({ verdict, crash: this.crash("commit") }, "database.commit", ran, {
+            error: () => undefined as never
+          })
         })
     return {
       ...connection,

@@ -34,6 +34,7 @@ export interface LifeReport {
 
 export interface LifeOptions {
   readonly invariants?: ReadonlyArray<Invariant>
+  readonly crashAt?: ReadonlyArray<string>
 }
 
 interface Kept {
@@ -61,6 +62,37 @@ export const live = async (seed: string, options: LifeOptions = {}): Promise<Lif
   if (!calm) return (await run(true, null)).report
   const { end, report } = await run(false, null)
   return report.violations.length > 0 ? report : (await run(true, end)).report
+}
+
+export interface Scenario {
+  /** What is there before. */
+  readonly before: ReadonlyArray<Operation>
+  readonly operations: ReadonlyArray<Operation>
+}
+
+export interface Lived {
+  readonly report: LifeReport
+  /** How it ended, for a life with the same commands to end like it. */
+  readonly end: ReadonlyArray<string>
+  /** The boundaries of the journal since the commands of the scenario began. */
+  readonly passed: ReadonlyArray<string>
+}
+
+/** A life without faults, one command after the other, that ends at these boundaries and goes on. */
+export const liveThrough = async (
+  { before, operations }: Scenario,
+  crashAt: ReadonlyArray<string>,
+  undisturbed: ReadonlyArray<string> | null
+): Promise<Lived> => {
+  template ??= makeTemplate()
+  const manner = { calm: true, shuffled: false, stormy: false, crashAt }
+  const life = await Life.make(await template, "scenario", manner)
+  try {
+    const lived = await life.run([...before, ...operations], undisturbed, before.length)
+    return { ...lived, passed: life.simulation.passed.slice(life.passedBefore) }
+  } finally {
+    life.simulation.close()
+  }
 }
 
 const operationsOf = (seed: string, calm: boolean): ReadonlyArray<Operation> => {
@@ -109,6 +141,8 @@ interface Asked {
 
 class Life {
   readonly simulation: Simulation
+  /** How many boundaries of the journal came before what is looked at. */
+  passedBefore = 0
   private readonly kept: Kept
   private readonly seed: string
   private readonly manner: Manner
@@ -123,22 +157,29 @@ class Life {
   }
 
   static async make(kept: Kept, seed: string, options: LifeOptions & Manner): Promise<Life> {
-    const { calm, invariants, shuffled, stormy } = options
+    const { calm, crashAt = [], invariants, shuffled, stormy } = options
     const simulation = await Simulation.make({
       seed,
       template: kept,
       shuffled,
+      crashAt,
       storm: (chance, time) => (stormy ? stormOf(chance, time, calm) : noStorm),
       ...(invariants === undefined ? {} : { invariants })
     })
     return new Life(kept, seed, options, simulation)
   }
 
-  async run(operations: ReadonlyArray<Operation>, undisturbed: ReadonlyArray<string> | null) {
-    const { chance, trace, violations } = this.simulation
+  /** `lookedAt`: the index of the operation from which on boundaries of the journal count. */
+  async run(
+    operations: ReadonlyArray<Operation>,
+    undisturbed: ReadonlyArray<string> | null,
+    lookedAt = 0
+  ) {
+    const { chance, passed, trace, violations } = this.simulation
     await this.boot()
     for (const [index, operation] of operations.entries()) {
       if (violations.length > 0) break
+      if (index === lookedAt) this.passedBefore = passed.length
       await this.perform(operation, `op-${index}`)
       await this.pass(this.manner.calm ? 1 : chance.pick([0, 1, 20, 300, 2_000, 6_000]))
       if (this.manner.calm) await this.untilAnswered()

@@ -17,6 +17,7 @@ import { BuildWorld } from "@deploy-mcp/providers/build/memory/BuildMemory"
 import { Context, Effect, Scope } from "effect"
 import { Control, type Services } from "./Control.ts"
 import { afterPromises, cryptoIsUnderWay, watchCrypto } from "./Crypto.ts"
+import { type Boundary, JournalWatch, nameOf } from "./JournalWatch.ts"
 import { makeLink } from "./Link.ts"
 import { Look } from "./Look.ts"
 import { noStorm, type Storm } from "./Storm.ts"
@@ -32,6 +33,8 @@ export interface SimulationOptions {
   /** Whether a fiber may have to stop anywhere for others; else they take turns as usual. */
   readonly shuffled?: boolean
   readonly invariants?: ReadonlyArray<Invariant>
+  /** Names of boundaries of the journal at which control ends, one after the other. */
+  readonly crashAt?: ReadonlyArray<string>
 }
 
 /** What callers were told, as the view wants it but open to more. */
@@ -53,11 +56,15 @@ export class Simulation {
   readonly chance: Chance
   readonly storm: Storm
   readonly worlds: Worlds
+  /** Boundaries of the journal, in the order in which they came. */
+  readonly passed: Array<string> = []
   crashes = 0
   control: Control | null = null
   private readonly options: SimulationOptions
   private readonly printed: Array<string> = []
   private readonly builds = new Map<string, number>()
+  private readonly journal = new JournalWatch()
+  private readonly crashAt: Array<string>
   private readonly ids: Chance
   private readonly realRandom = Math.random
   private opened: Look | null = null
@@ -66,6 +73,7 @@ export class Simulation {
   private constructor(options: SimulationOptions, home: string, worlds: Worlds) {
     this.options = options
     this.home = home
+    this.crashAt = [...(options.crashAt ?? [])]
     this.chance = chanceOf(options.seed)
     this.ids = this.chance.fork("ids")
     this.storm = options.storm?.(this.chance.fork("storm"), this.time) ?? noStorm
@@ -122,6 +130,8 @@ export class Simulation {
         if (given.kind !== "ok") this.note(`${call}: ${JSON.stringify(given)}`)
         return given
       },
+      journal: this.journal,
+      passes: (boundary) => this.passes(boundary),
       died: (where) => {
         this.crashes += 1
         this.note(`control dies in ${where}`)
@@ -129,6 +139,15 @@ export class Simulation {
       logged: (line) => this.print(line)
     })
     await this.settle()
+  }
+
+  private passes(boundary: Boundary): boolean {
+    const name = nameOf(boundary)
+    this.passed.push(name)
+    if (this.crashAt[0] !== name) return false
+    this.crashAt.shift()
+    this.note(`control is at ${name}`)
+    return true
   }
 
   /** Runs a caller's effect in control; `done` is not called when control dies before. */

@@ -5,7 +5,7 @@ import { assert, describe, it } from "vitest"
 import { live } from "./Life.ts"
 
 const seeds = Array.from(
-  { length: Number(process.env.CHAOS_SEEDS ?? 100) },
+  { length: Number(process.env.CHAOS_SEEDS ?? 300) },
   (_, index) => `${index}`
 )
 const perTest = 25

@@ -1,0 +1,107 @@
+/**
+ * `npm run chaos -- --mutants`: whether the invariants notice bugs. Each mutant is a copy of the platform
+ * with one bug, planted (mutants/*.patch) or generated; it lives through the scenarios and then through seeds until one of them breaks.
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { text } from "node:stream/consumers"
+import { generated, type Mutant, mutated } from "./Mutations.ts"
+import { type ChaosReport, type Finding, root } from "./Report.ts"
+
+const patches = join(import.meta.dirname, "mutants")
+
+/** The first line of a patch says what is wrong. */
+export const planted = (): ReadonlyArray<Mutant> =>
+  readdirSync(patches)
+    .filter((name) => name.endsWith(".patch"))
+    .sort()
+    .map((name) => {
+      const patch = join(patches, name)
+      const [bug = ""] = readFileSync(patch, "utf8").split("\n")
+      return { name: name.slice(0, -".patch".length), bug, change: { patch } }
+    })
+
+export const examine = async (mutant: Mutant, seeds: number): Promise<Finding> => {
+  const copy = copyOfTree()
+  try {
+    await mutated(copy, mutant)
+    const found = await firstBroken(copy, seeds)
+    return { mutant: mutant.name, bug: mutant.bug, ...found }
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+/** Packages and simulation, with what others wrote linked. */
+const copyOfTree = (): string => {
+  const copy = mkdtempSync(join(tmpdir(), "deploy-mcp-mutant-"))
+  for (const part of ["packages", "test/chaos", "package.json"]) {
+    cpSync(join(root, part), join(copy, part), {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => !path.endsWith("/node_modules") && !path.endsWith("/dist")
+    })
+  }
+  mkdirSync(join(copy, "node_modules"))
+  const ours = "@deploy-mcp"
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    if (name !== ours) {
+      symlinkSync(join(root, "node_modules", name), join(copy, "node_modules", name))
+    }
+  }
+  mkdirSync(join(copy, "node_modules", ours))
+  for (const name of readdirSync(join(copy, "packages"))) {
+    symlinkSync(join(copy, "packages", name), join(copy, "node_modules", ours, name))
+  }
+  return copy
+}
+
+const firstBroken = async (copy: string, seeds: number) => {
+  const script = join(copy, "test/chaos/Chaos.ts")
+  const args = ["--preserve-symlinks-main", script, "--first", "--seeds", `${seeds}`]
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+  const ended = once(child, "exit")
+  const output = await text(child.stdout)
+  const [code] = await ended
+  const broken = [...output.matchAll(/^(.*) breaks ([a-z-]+):/gmu)]
+  if (code !== 0 && broken.length === 0) throw new Error(`a mutant does not run:\n${output}`)
+  return {
+    where: broken[0]?.[1] ?? null,
+    invariants: [...new Set(broken.flatMap(([, , invariant]) => invariant ?? []))]
+  }
+}
+
+/** Seeds that a mutant has to survive to count as not noticed. */
+const patience = 300
+
+/** All of them; true: each planted one was noticed. */
+export const examineAll = async (keep: (found: ChaosReport) => void): Promise<boolean> => {
+  const each = async (mutants: ReadonlyArray<Mutant>) => {
+    const findings: Array<Finding> = []
+    for (const mutant of mutants) {
+      const finding = await examine(mutant, patience)
+      const how = finding.where === null ? "SURVIVED" : `${finding.invariants} in ${finding.where}`
+      console.log(`${mutant.name}: ${how}`)
+      findings.push(finding)
+    }
+    return findings
+  }
+  const found = {
+    patience,
+    planted: await each(planted()),
+    generated: await each(generated(root, 10, "mutants"))
+  }
+  keep({ mutants: found })
+  return found.planted.every(({ where }) => where !== null)
+}

@@ -1,0 +1,170 @@
+/**
+ * kill -9 of control at random moments while people push, redeploy and push again, and visitors are asked
+ * at a hundred requests a second and more. What was accepted is live in the end, what was asked once was
+ * done once, and no visitor noticed. `npm run chaos -- --kills 1000` does it for longer.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { chanceOf } from "@deploy-mcp/domain/chaos/Chance"
+import { afterAll, assert, beforeAll, it } from "vitest"
+import { Refused } from "./Api.ts"
+import { eventually } from "./Eventually.ts"
+import { type Platform, startPlatform } from "./Platform.ts"
+import { nodeApp, site } from "./Samples.ts"
+import type { Files } from "./WorkTree.ts"
+
+const kills = Number(process.env.TEST_KILLS ?? 30)
+const seed = process.env.TEST_SEED ?? "kills"
+
+let platform: Platform
+beforeAll(async () => {
+  platform = await startPlatform()
+})
+afterAll(() => platform.dispose())
+
+/** Tries until control is there to answer; a refusal that says to come back is no answer. */
+const insist = async <A>(ask: () => Promise<A>): Promise<A> => {
+  let last: unknown
+  const look = () =>
+    ask().then(
+      (value) => ({ value }),
+      (error: unknown) => {
+        if (error instanceof Refused && !error.failure.retryable) throw error
+        last = error
+        return undefined
+      }
+    )
+  const found = await eventually("an answer", look, 120_000).catch((error: unknown) => {
+    throw new Error(`${error}; the last answer was ${last}`)
+  })
+  return found.value
+}
+
+const pusherOf = async (name: string, files: (version: string) => Files) => {
+  const url = await platform.api.repository(name)
+  await platform.api.createService({ repo: name, name })
+  const tree = await platform.workTree()
+  let version = 0
+  const push = () =>
+    insist(async () => {
+      const { code, output } = await tree.push(url)
+      if (code !== 0) throw new Error(output)
+    })
+  return {
+    /** Pushes a new version; what is accepted counts, whoever dies meanwhile. */
+    next: async () => {
+      const commit = await tree.commit(files(`v${++version}`))
+      await push()
+      return { commit, version: `v${version}` }
+    },
+    again: push
+  }
+}
+
+/** What a comparison of the world with the rows finds at a start that begins now. */
+const differencesAtStart = async (): Promise<ReadonlyArray<string>> => {
+  const file = join(platform.home, "run", "reconciled.json")
+  const read = (): { at: number; differences: ReadonlyArray<{ sentence: string }> } | null =>
+    existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null
+  const before = read()?.at ?? 0
+  await platform.stop()
+  await platform.start()
+  const found = await eventually("the world was compared", () => {
+    const now = read()
+    return now !== null && now.at > before && now
+  })
+  return found.differences.map(({ sentence }) => sentence)
+}
+
+it(`loses nothing and is not noticed across ${kills} kills of control`, {
+  timeout: 120_000 + kills * 10_000
+}, async () => {
+  const chance = chanceOf(seed)
+  const shop = await pusherOf("shop", (version) => nodeApp(version, { build: chance.below(200) }))
+  const page = await pusherOf("page", site)
+  await shop.next()
+  await page.next()
+  await platform.api.ended("shop")
+  await platform.api.ended("page")
+  const probes = ["shop", "page"].map((label) => platform.probe(label))
+
+  let storming = true
+  const keyed = new Map<string, Set<number>>()
+  const redeploy = async (key: string) => {
+    const ask = () => platform.api.redeploy("page", { idempotency_key: key })
+    const { number } = await insist(ask)
+    keyed.set(key, (keyed.get(key) ?? new Set()).add(number))
+  }
+  const pushing = async (pusher: typeof shop) => {
+    while (storming) {
+      await pusher.next()
+      if (chance.happens(0.3)) await pusher.again()
+      await pause(chance.below(300))
+    }
+  }
+  const redeploying = async () => {
+    for (let round = 0; storming; round += 1) {
+      await redeploy(`round-${round}`)
+      if (chance.happens(0.5)) await redeploy(`round-${round}`)
+      await pause(chance.below(1_000))
+    }
+  }
+  const callers = Promise.all([pushing(shop), pushing(page), redeploying()])
+  for (let kill = 0; kill < kills; kill += 1) {
+    await pause(chance.below(900))
+    await platform.kill9("control")
+    await pause(chance.below(200))
+    await platform.start()
+  }
+  storming = false
+  await callers
+
+  const last = await shop.next()
+  await page.next()
+  for (const name of ["shop", "page"]) {
+    assert.strictEqual((await platform.api.ended(name)).status, "live")
+    const open = (await platform.api.deployments(name)).filter(
+      ({ finished_at }) => finished_at === null
+    )
+    assert.deepStrictEqual(open, [], "each that was accepted has ended")
+  }
+  assert.strictEqual((await platform.api.service("shop")).live_commit, last.commit)
+  assert.include((await platform.get("shop")).body, last.version)
+  for (const [key, numbers] of keyed) assert.lengthOf([...numbers], 1, `${key} was done once`)
+  const seen = await Promise.all(probes.map((probe) => probe.stop()))
+  assert.deepStrictEqual(
+    seen.flatMap(({ bad }) => bad),
+    []
+  )
+  const counts = seen.map(({ count }) => count)
+  console.log(`${kills} kills, ${keyed.size} keys, requests: ${counts.join(" and ")}, 0 failures`)
+  await differencesAtStart()
+  assert.deepStrictEqual(await differencesAtStart(), [], "one comparison mends all that is left")
+})
+
+it("ends a storm of fifty pushes with the newest one live", async () => {
+  const { next } = await pusherOf("storm", nodeApp)
+  await next()
+  const url = await platform.api.pushUrl("storm")
+  const tree = await platform.workTree()
+  const probe = platform.probe("storm")
+  const commits: Array<string> = []
+  for (let at = 0; at < 50; at += 1) commits.push(await tree.commit(nodeApp(`s${at}`)))
+  const pushes = commits.map(async (commit, at) => {
+    await pause(at * 100)
+    return tree.push(url, `${commit}:main`)
+  })
+  await Promise.all(pushes)
+  await tree.push(url)
+  const newest = await platform.api.ended("storm")
+  assert.strictEqual(newest.status, "live")
+  const { live_commit } = await platform.api.service("storm")
+  assert.strictEqual(live_commit, commits.at(-1))
+  const all = await platform.api.deployments("storm")
+  assert.deepStrictEqual(
+    all.filter(({ finished_at }) => finished_at === null),
+    []
+  )
+  assert.deepStrictEqual((await probe.stop()).bad, [])
+}, 180_000)
