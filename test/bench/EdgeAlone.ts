@@ -36,7 +36,7 @@ export const startEdgeAlone = async (
       stage: idOf<never>("stg", number),
       generation: 1,
       name: `service-${number}`,
-      tenant: 1,
+      tenant: 0,
       hostnames: [host.slice(0, host.indexOf("."))],
       route: idOf<never>("rel", number),
       releases: [{ release: idOf<never>("rel", number), workload }]

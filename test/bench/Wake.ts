@@ -122,7 +122,7 @@ const stageOf = (directory: string) => ({
   stage: idOf<never>("stg", 1),
   generation: 1,
   name: "sleeper",
-  tenant: 1,
+  tenant: 0,
   hostnames: ["sleeper"],
   route: idOf<never>("rel", 1),
   releases: [

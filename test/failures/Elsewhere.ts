@@ -25,6 +25,7 @@ export const elsewhere: Partial<Record<FailureCode, string>> = {
   kind_unsupported: "packages/runtime/src/commands/Kinds.test.ts",
   disk_full: "test/e2e/Disk.test.ts",
   quota_exceeded: "test/workflows/quota.test.ts",
+  no_sandbox: "packages/runtime/src/commands/RequireSandbox.test.ts",
   superseded: "test/workflows/hints.test.ts",
   cancelled: "packages/runtime/src/commands/Undo.test.ts"
 }

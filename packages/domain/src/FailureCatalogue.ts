@@ -238,6 +238,11 @@ export const catalogue = {
     "Make the build output smaller; commit no dependencies or caches."
   ),
   // start and health
+  no_sandbox: entry(
+    "start",
+    "Nothing fences services on this machine, so only those of the platform's own owner run on it.",
+    "Ask whoever runs the platform to install bubblewrap and start it again; deploy-mcp doctor says what is missing."
+  ),
   start_failed: entry(
     "start",
     "The start command could not be run.",

@@ -8,6 +8,7 @@ import { availableParallelism, totalmem } from "node:os"
 import { join } from "node:path"
 import type { Role } from "@deploy-mcp/domain/node/NodeProtocol"
 import { makeApps } from "./Apps.ts"
+import { writeAtomic } from "./AtomicFile.ts"
 import { type ControlSocket, makeControlSocket } from "./ControlSocket.ts"
 import { makeConversation } from "./Conversation.ts"
 import { makeConversations } from "./Conversations.ts"
@@ -109,6 +110,9 @@ const serve = async (
     }
   })
   const plain = await options.makeProcesses({ home, homeId: homeIdOf(home) })
+  // For who asks about this machine without asking the platform.
+  const fences = JSON.stringify({ pid: process.pid, isolation: plain.isolation })
+  await writeAtomic(join(home, "run", "isolation.json"), fences)
   const processes = meterProcesses(plain, meters)
   const sleepers = await loadSleepers({
     folder: join(folder, "asleep"),

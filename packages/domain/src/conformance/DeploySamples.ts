@@ -34,7 +34,7 @@ export const stageOf = (
     stage: StageId.make(`stg_${String(n).padStart(20, "c")}`),
     generation,
     name: `kit-${n}`,
-    tenant: 1,
+    tenant: 0,
     hostnames: [`kit-${n}`],
     route: route === null ? null : (releases[route]?.release ?? null),
     releases

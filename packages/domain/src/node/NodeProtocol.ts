@@ -205,6 +205,17 @@ export type ToEdge = typeof ToEdge.Type
 // edge → control
 
 /** How processes are fenced on this node, for `doctor` and for pages. */
+/** One layer between a service and the machine. */
+export const SandboxLayer = Schema.Struct({
+  layer: Schema.String,
+  state: Schema.Literals(["holds", "partly", "missing"]),
+  /** What it is here, in a few words. */
+  detail: Schema.String,
+  /** How the node knows. */
+  proof: Schema.String
+})
+export type SandboxLayer = typeof SandboxLayer.Type
+
 export const Isolation = Schema.Struct({
   level: Schema.Literals(["bubblewrap", "container", "plain"]),
   /** Each process in its own network namespace: a fixed port can overlap with its successor. */
@@ -212,7 +223,9 @@ export const Isolation = Schema.Struct({
   /** Which limits bite. */
   limits: Schema.Struct({ memory: Schema.Boolean, cpu: Schema.Boolean, pids: Schema.Boolean }),
   /** Plain sentences about what is missing and why. */
-  notes: Schema.Array(Schema.String)
+  notes: Schema.Array(Schema.String),
+  /** From the outside in. Absent: the node can't tell. */
+  layers: Schema.optionalKey(Schema.Array(SandboxLayer))
 })
 export type Isolation = typeof Isolation.Type
 
@@ -256,6 +269,7 @@ export const Refused = Schema.Struct({
 /** Why a process is not healthy, as the edge saw it. Codes are those of the failure catalogue. */
 export const ProcessFailure = Schema.Struct({
   code: Schema.Literals([
+    "no_sandbox",
     "start_failed",
     "exited",
     "missing_module",

@@ -20,7 +20,7 @@ import { writeSlotFiles } from "./SlotFiles.ts"
 import { openTestEdge, type TestEdge } from "./TestEdge.ts"
 
 const root = process.getuid?.() === 0
-const user = root ? firstUser + 1 : undefined
+const user = root ? firstUser : undefined
 const bwrap = await findProgram("bwrap")
 
 /** A kernel without it: there is nothing to refuse. */

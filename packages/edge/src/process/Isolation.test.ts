@@ -88,7 +88,7 @@ describe.each([
     const uid = await ask("return process.getuid()")
     const word = await ask(`return require("node:fs").readFileSync("private.txt", "utf8")`)
     if (!root) return assert.strictEqual(word, "for root only")
-    assert.strictEqual(uid, sandboxed ? 65534 : 200_001)
+    assert.strictEqual(uid, sandboxed ? 65534 : 200_000)
     assert.strictEqual(word, "EACCES")
     const status = String(
       await ask(`return require("node:fs").readFileSync("/proc/self/status", "utf8")`)
@@ -98,7 +98,7 @@ describe.each([
     assert.match(status, /NoNewPrivs:\t1\n/)
     const users = (await allProcesses()).map(({ pid }) =>
       readFile(`/proc/${pid}/status`, "utf8").then(
-        (text) => /^Uid:\t200001\t/m.test(text),
+        (text) => /^Uid:\t200000\t/m.test(text),
         () => false
       )
     )
@@ -132,6 +132,28 @@ describe.each([
       sharedSize: 256 * 1024 * 1024,
       sys: "ENOENT"
     })
+  })
+
+  it("is a stranger's only where a sandbox fences it, and the layers are told with how they are known", async () => {
+    const { layers = [] } = edge.processes.isolation
+    const states = Object.fromEntries<string>(layers.map(({ layer, state }) => [layer, state]))
+    assert.isEmpty(layers.filter(({ detail, proof }) => detail === "" || proof === ""))
+    const fromSlots = root
+      ? { "host user": "holds", network: network ? "holds" : "missing" }
+      : { "host user": "missing", network: "missing" }
+    const inside = { namespaces: "holds", "system calls": "holds", rights: "holds", files: "holds" }
+    assert.deepInclude(states, {
+      ...(sandboxed ? inside : { sandbox: "missing" }),
+      ...fromSlots
+    })
+    const strangers = await edge.run(evaluator, { tenant: 1 })
+    if (sandboxed) {
+      await strangers.healthy()
+      return strangers.process.stop(0)
+    }
+    const failure = await strangers.failed()
+    assert.strictEqual(failure.code, "no_sandbox")
+    assert.include(failure.cause, "the platform's own owner")
   })
 
   it("does not see the platform's home", async () => {

@@ -42,7 +42,13 @@ export interface Launched {
 export type Launch = (request: LaunchRequest) => Promise<Launched>
 
 /** Told to people: says what was asked for that can't be had. */
-export class LaunchError extends Error {}
+export class LaunchError extends Error {
+  readonly code: ProcessFailure["code"]
+  constructor(message: string, code: ProcessFailure["code"] = "start_failed") {
+    super(message)
+    this.code = code
+  }
+}
 
 /** `settle` is called when the outermost process is gone, and kills what it left behind. */
 export const watchExit = (
@@ -86,7 +92,10 @@ export const endGently = async (run: Launched, graceMs: number): Promise<void> =
 }
 
 /** Why a `Launch` rejected. */
-export const notLaunched = (error: unknown): ProcessFailure => notStarted(reason(error))
+export const notLaunched = (error: unknown): ProcessFailure => ({
+  ...notStarted(reason(error)),
+  ...(error instanceof LaunchError ? { code: error.code } : {})
+})
 
 export const notStarted = (cause: string): ProcessFailure => ({
   code: "start_failed",

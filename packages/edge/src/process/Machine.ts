@@ -6,7 +6,7 @@ import type { EnclaveTools } from "./enclave/Enclave.ts"
 import type { NetworkTools } from "./Network.ts"
 import { findProgram, systemDirectories } from "./Program.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
-import { trySandbox } from "./TrySandbox.ts"
+import { type SeenInside, trySandbox } from "./TrySandbox.ts"
 
 export interface Machine {
   readonly home: string
@@ -16,6 +16,8 @@ export interface Machine {
   readonly bwrap: string | null
   /** File with the seccomp program of sandboxes. Null: they may make all system calls. */
   readonly filter: string | null
+  /** What the first sandbox saw of itself; null: there was none. */
+  readonly seen: SeenInside | null
   readonly prlimit: string | null
   /** What enclaves are made with; null: processes share the host's network. */
   readonly enclave: EnclaveTools | null
@@ -70,10 +72,11 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     home,
     homeId,
     root,
-    bwrap: sandbox?.works ? bwrap : null,
+    bwrap: sandbox?.seen ? bwrap : null,
+    seen: sandbox?.seen ?? null,
     filter: sandbox?.filter ?? null,
     prlimit,
-    enclave: sandbox?.works ? enclave : null,
+    enclave: sandbox?.seen ? enclave : null,
     slots,
     controlGroups,
     files,

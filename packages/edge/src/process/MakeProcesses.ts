@@ -2,11 +2,11 @@
 
 import { type Backoff, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
-import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
 import { type Egress, openEgress } from "./Egress.ts"
 import { type EnclaveTools, enclaveResolver } from "./enclave/Enclave.ts"
 import { openEnclaves } from "./enclave/OpenEnclaves.ts"
-import type { Launch } from "./Launch.ts"
+import { isolationOf } from "./IsolationOf.ts"
+import { type Launch, LaunchError } from "./Launch.ts"
 import { launchDirect } from "./LaunchDirect.ts"
 import { launchInSlot } from "./LaunchInSlot.ts"
 import { type Machine, probeMachine } from "./Machine.ts"
@@ -28,10 +28,12 @@ export const makeProcesses = async (
 ): Promise<Processes> => {
   const probed = await probeMachine(options.home, options.homeId)
   await reap(probed)
-  const { egress, launch, machine, pool } = await chooseLaunch(
+  const { egress, machine, pool, ...chosen } = await chooseLaunch(
     probed,
     options.egress ?? { reach: "none", allow: [] }
   )
+  const isolation = isolationOf(machine, pool, egress)
+  const launch = isolation.level === "plain" ? onlyOwn(chosen.launch) : chosen.launch
   const running = new Set<RunningWorker>()
   let closing: Promise<void> | null = null
 
@@ -41,7 +43,7 @@ export const makeProcesses = async (
     await egress?.close()
   }
   return {
-    isolation: isolationOf(machine, pool, egress),
+    isolation,
     start: (request) => {
       if (closing) throw new Error("the edge is ending")
       const one = supervise(
@@ -80,12 +82,26 @@ export const makeProcesses = async (
   }
 }
 
+/** The platform's own owner. */
+const ownTenant = 0
+
+/** Without a sandbox a stranger's service could read and change what is the platform's. */
+const onlyOwn =
+  (launch: Launch): Launch =>
+  async (request) => {
+    if (request.tenant === ownTenant) return launch(request)
+    throw new LaunchError(
+      "Nothing fences services on this machine, so only those of the platform's own owner run on it.",
+      "no_sandbox"
+    )
+  }
+
 interface Choice {
   readonly machine: Machine
   readonly launch: Launch
   readonly pool: SlotPool | null
   /** Null: nothing stands between a process and what it calls. */
-  readonly egress: Pick<Egress, "notes" | "close"> | null
+  readonly egress: Egress | null
 }
 
 /** What the probes can't tell is tried: the first slot shows what really works. */
@@ -120,45 +136,15 @@ const chooseEnclaves = async (
     const { enclaves, notes, way } = await openEnclaves(tools, policy)
     if (way) await writeSlotFiles(machine.files, policy, enclaveResolver)
     const launch = launchDirect(machine, { enclaves, way })
-    return { machine, launch, pool: null, egress: { notes, close: async () => {} } }
+    return {
+      machine,
+      launch,
+      pool: null,
+      egress: { open: way !== null, notes, close: async () => {} }
+    }
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error)
     const note = `No network of their own for processes: ${words}.`
     return chooseLaunch({ ...machine, enclave: null, notes: [...machine.notes, note] }, policy)
   }
-}
-
-const isolationOf = (
-  machine: Machine,
-  pool: SlotPool | null,
-  egress: Choice["egress"]
-): Isolation => {
-  const network = pool?.network ?? machine.enclave !== null
-  const sandboxed = machine.bwrap !== null && (pool !== null || !machine.root)
-  const roots = pool ? machine.controlGroups?.roots : undefined
-  const limits = {
-    memory: roots?.has("memory") ?? false,
-    cpu: roots?.has("cpu") ?? false,
-    pids: roots?.has("pids") ?? false
-  }
-  const notes = [...machine.notes]
-  if (!machine.root)
-    notes.push("The platform does not run as root: no user of their own for owners.")
-  if (!network)
-    notes.push("Processes share the host's network: they reach whatever the host reaches.")
-  else if (egress) notes.push(...egress.notes)
-  else notes.push("nft is missing: processes reach what listens on all addresses of this host.")
-  if (!limits.memory) {
-    notes.push(
-      machine.prlimit
-        ? "Memory is limited only roughly, for each single process (prlimit), not for a service."
-        : "Memory is not limited."
-    )
-  }
-  if (!limits.cpu || !limits.pids) notes.push("Cpu and number of processes are not limited.")
-  if (!sandboxed && !pool) notes.push("Nothing keeps a process from changing its own files.")
-  if (!sandboxed && machine.root && !pool) {
-    notes.push("A process whose files are not open to everybody runs as the platform's own user.")
-  }
-  return { level: sandboxed ? "bubblewrap" : "plain", network, limits, notes }
 }

@@ -52,7 +52,7 @@ describe("a worker", () => {
     const running = processes.start({
       stage: "stg",
       release: "rel",
-      tenant: 1,
+      tenant: 0,
       variables: {},
       workload: await workloadOf(program),
       onLine: (_, text) => lines.push(text),
@@ -107,7 +107,7 @@ describe("a run", () => {
     const lines: Array<string> = []
     const workload = await workloadOf(program)
     const onLine = (_: string, text: string) => lines.push(text)
-    const job = processes.startRun({ tenant: 1, variables: { A: "b" }, workload, limitMs, onLine })
+    const job = processes.startRun({ tenant: 0, variables: { A: "b" }, workload, limitMs, onLine })
     return { job, lines }
   }
 

@@ -34,7 +34,7 @@ describe.each([
     assert.strictEqual(told.env.NODE_ENV, "production")
     assert.deepStrictEqual(told.folder, ["server.js"])
     const sandboxed = edge.processes.isolation.level === "bubblewrap"
-    if (root) assert.strictEqual(told.uid, sandboxed ? 65_534 : 200_001)
+    if (root) assert.strictEqual(told.uid, sandboxed ? 65_534 : 200_000)
     if (root || sandboxed) assert.strictEqual(told.write, "EROFS")
     await worker.stop(0)
   })
@@ -136,7 +136,7 @@ describe.each([
 })
 
 const neverStarted = {
-  tenant: 1,
+  tenant: 0,
   variables: {},
   workload: {
     kind: "process",

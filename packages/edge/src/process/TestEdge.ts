@@ -117,7 +117,7 @@ const observe = (processes: Processes, directory: string, options: RunOptions): 
   const started = processes.start({
     stage: "stg_test",
     release: "rel_test",
-    tenant: options.tenant ?? 1,
+    tenant: options.tenant ?? 0,
     variables: options.variables ?? {},
     workload: workloadIn(directory, options),
     onState: (state) => states.push(state),
@@ -154,7 +154,7 @@ const observeWorker = (
 ): TestWorker => {
   const lines: Array<string> = []
   const worker = processes.startWorker({
-    tenant: options.tenant ?? 1,
+    tenant: options.tenant ?? 0,
     variables: options.variables ?? {},
     workload: workloadIn(directory, options),
     onLine: (stream, text) => lines.push(`${stream}: ${text}`)

@@ -1,5 +1,5 @@
 /** Whether bubblewrap works on this machine, and with which of its fences: it is run once, and tells. */
-import { chmod, rm, writeFile } from "node:fs/promises"
+import { chmod, readlink, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { systemCallFilter } from "@deploy-mcp/domain/node/SystemCallFilter"
 import { type ProgramResult, runProgram } from "./Program.ts"
@@ -7,26 +7,43 @@ import { sandboxArguments } from "./Sandbox.ts"
 import { serviceHome } from "./SlotFiles.ts"
 
 export interface TriedSandbox {
-  readonly works: boolean
+  /** Null: it does not work here. */
+  readonly seen: SeenInside | null
   /** File with a seccomp program that the kernel takes. Null: there is none. */
   readonly filter: string | null
   readonly notes: ReadonlyArray<string>
 }
 
+/** What a program inside of one sees. */
+export interface SeenInside {
+  readonly filter: boolean
+  /** It holds no capability and can't gain one. */
+  readonly powerless: boolean
+  /** Those of `namespaceKinds` that are not the edge's. */
+  readonly namespaces: ReadonlyArray<string>
+  /** Those of `readOnlyPlaces` that can't be written to. */
+  readonly readOnly: ReadonlyArray<string>
+}
+
+export const namespaceKinds = ["user", "pid", "ipc", "uts", "mnt", "cgroup"]
+export const readOnlyPlaces = ["/", "/proc", "/dev"]
+
 /** `files` holds `etc/`, and the program from now on. */
 export const trySandbox = async (bwrap: string, files: string): Promise<TriedSandbox> => {
   const filter = await writeFilter(join(files, "calls.bpf"))
   const filtered = filter === null ? null : await runInSandbox(bwrap, files, filter)
-  if (filtered && isFiltered(filtered)) return { works: true, filter, notes: [] }
+  const seen = filtered?.code === 0 ? await seenIn(filtered.stdout) : null
+  if (seen?.filter) return { seen, filter, notes: [] }
   const plain = await runInSandbox(bwrap, files, null)
   if (plain.code !== 0) {
     const note = `Processes are not sandboxed: bubblewrap does not work here (${lastWords(plain)}).`
-    return { works: false, filter: null, notes: [note] }
+    return { seen: null, filter: null, notes: [note] }
   }
   const reason = filtered
     ? lastWords(filtered) || "the kernel takes none"
     : `none is known for ${process.arch}`
-  return { works: true, filter: null, notes: [`Sandboxes have no system call filter: ${reason}.`] }
+  const notes = [`Sandboxes have no system call filter: ${reason}.`]
+  return { seen: await seenIn(plain.stdout), filter: null, notes }
 }
 
 /** Readable by whichever user a slot runs as: it holds no secret. */
@@ -43,6 +60,10 @@ const writeFilter = async (path: string): Promise<string | null> => {
 
 const filterDescriptor = 3
 const withFilter = 'exec 3<"$1"; shift; exec "$@"'
+const look = [
+  ...["/bin/sh", "-c", 'readlink "$@"; exec cat /proc/self/status /proc/self/mountinfo', "sh"],
+  ...namespaceKinds.map((kind) => `/proc/self/ns/${kind}`)
+]
 
 /** The sandbox that services get, around a program that only tells what it is in. */
 const runInSandbox = async (
@@ -60,13 +81,34 @@ const runInSandbox = async (
     memory: 1,
     filter: filter === null ? null : filterDescriptor
   })
-  const command = [bwrap, ...args, "--", "/bin/cat", "/proc/self/status"]
+  const command = [bwrap, ...args, "--", ...look]
   const [file = "", ...rest] =
     filter === null ? command : ["/bin/sh", "-c", withFilter, "sh", filter, ...command]
   return runProgram(file, rest)
 }
 
-const isFiltered = ({ code, stdout }: ProgramResult): boolean =>
-  code === 0 && /^Seccomp:\t2$/m.test(stdout)
+const seenIn = async (told: string): Promise<SeenInside> => {
+  const lines = told.split("\n")
+  const own = await Promise.all(
+    namespaceKinds.map((kind) => readlink(`/proc/self/ns/${kind}`).catch(() => ""))
+  )
+  const namespaces = namespaceKinds.filter((kind, index) =>
+    lines.some((line) => line.startsWith(`${kind}:[`) && line !== own[index])
+  )
+  const capabilities = lines.filter((line) => line.startsWith("Cap"))
+  return {
+    filter: lines.includes("Seccomp:\t2"),
+    powerless:
+      lines.includes("NoNewPrivs:\t1") &&
+      capabilities.length > 0 &&
+      capabilities.every((line) => /:\t0+$/.test(line)),
+    namespaces,
+    readOnly: readOnlyPlaces.filter((place) => {
+      // Of several mounts of a place the last one covers the others.
+      const mount = lines.map((line) => line.split(" ")).findLast((words) => words[4] === place)
+      return mount?.[5]?.split(",").includes("ro") ?? false
+    })
+  }
+}
 
 const lastWords = ({ stderr }: ProgramResult): string => stderr.trim().split("\n").at(-1) ?? ""

@@ -242,7 +242,7 @@ export const stageOf = (
   stage: idOf("stg", 1),
   generation,
   name: "shop",
-  tenant: 1,
+  tenant: 0,
   hostnames: ["shop"],
   route: route === null ? null : idOf("rel", route),
   releases,

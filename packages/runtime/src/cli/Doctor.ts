@@ -2,6 +2,7 @@ import { resolve } from "node:path"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { settings } from "../Config.ts"
+import { fences, table } from "./Fences.ts"
 import { reconciled } from "./LastReconciled.ts"
 import * as Machine from "./Machine.ts"
 import { finish, paint } from "./Output.ts"
@@ -13,12 +14,14 @@ export const doctor = Command.make(
     const { home, port, appsPort, minFreeDisk, settingsFile, egress, egressAllow } = yield* settings
     const folder = resolve(home)
     const running = yield* Machine.processes(folder)
+    const sandbox = yield* fences(folder, running.edge)
     const findings = [
       yield* Machine.node,
       ...(yield* Machine.tools),
       yield* Machine.user,
       Machine.egress(egress, egressAllow),
       yield* Machine.controlGroups,
+      sandbox.finding,
       yield* Machine.home(folder),
       yield* Machine.disk(folder, minFreeDisk),
       ...running.findings,
@@ -27,7 +30,10 @@ export const doctor = Command.make(
       yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),
       yield* Machine.port("apps port", appsPort, running.edge, "DEPLOY_MCP_APPS_PORT")
     ]
-    yield* finish({ findings }, findings.flatMap(lines))
+    yield* finish({ findings, sandbox: sandbox.layers }, [
+      ...findings.flatMap(lines),
+      ...table(sandbox.layers).map((line) => `  ${line}`)
+    ])
     // The findings are the report; the exit code only says whether to read it.
     if (findings.some(({ status }) => status === "fail")) process.exitCode = 1
   })

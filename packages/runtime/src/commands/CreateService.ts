@@ -29,6 +29,7 @@ import { admission } from "./Admission.ts"
 import { identifying, publicGit } from "./Identify.ts"
 import { checkFit, isPortlessBy } from "./Kind.ts"
 import { Present } from "./Present.ts"
+import { requiringSandbox } from "./RequireSandbox.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { Sources } from "./Sources.ts"
 import { asHeld, checkVariables, type HeldVariable, sealing } from "./Variables.ts"
@@ -53,6 +54,7 @@ export const createService = Effect.gen(function* () {
   const builds = yield* Builds
   const deploys = yield* Deploys
   const admit = yield* admission
+  const requireSandbox = yield* requiringSandbox
 
   const create = Effect.fn("Services.create")(function* (input: CreateService) {
     yield* requireScope("services:deploy")
@@ -60,6 +62,7 @@ export const createService = Effect.gen(function* () {
     yield* checkVariables(input.variables, input.runtimeOnly ?? [])
     const project = yield* lookup.project(input.project)
     const region = yield* regionOf(input.region)
+    yield* requireSandbox(region)
     const repository = yield* identify(input.repo, input.host)
     const source = yield* sources.choose(repository, input.branch)
     const settings: ServiceSettings = {

@@ -4,7 +4,9 @@ import type { Isolation } from "@deploy-mcp/domain/node/NodeProtocol"
 export const isolationLines = (isolation: Isolation): ReadonlyArray<string> => [
   isolation.level === "bubblewrap"
     ? "Services run in bubblewrap sandboxes without capabilities; the kernel is shared, so this is not a hard boundary."
-    : "Services run without a sandbox: deploy only code that you trust.",
+    : isolation.level === "container"
+      ? "Services run in containers without capabilities; the kernel is shared, so this is not a hard boundary."
+      : "Services run without a sandbox: deploy only code that you trust. Services of other owners are refused (no_sandbox).",
   isolation.network
     ? "Each process has its own network namespace."
     : "Services share the host's network, so a fixed port cannot overlap with its successor.",

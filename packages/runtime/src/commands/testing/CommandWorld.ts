@@ -71,17 +71,15 @@ const world = Effect.gen(function* () {
   const access = yield* GitAccess
 
   const ownerName = OwnerName.make("calm-otter")
-  const { owner } = yield* accounts.addOwner(ownerName)
-  const user = UserId.make(yield* ids.next("usr"))
-  const key = KeyId.make(yield* ids.next("key"))
-  const asOwner = Effect.provideService(Principal, {
-    owner,
-    ownerName,
-    user,
-    key,
-    scopes: allScopes,
-    project: null
+  const newOwner = Effect.fnUntraced(function* (name: OwnerName) {
+    const { owner } = yield* accounts.addOwner(name)
+    const user = UserId.make(yield* ids.next("usr"))
+    const key = KeyId.make(yield* ids.next("key"))
+    const scopes = allScopes
+    const principal = { owner, ownerName: name, user, key, scopes, project: null }
+    return { owner, as: Effect.provideService(Principal, principal) }
   })
+  const { as: asOwner, owner } = yield* newOwner(ownerName)
   const identity = { host: "internal", owner: ownerName, name: repo }
   const repository = Effect.map(store.find(owner, identity), Option.getOrThrow)
   yield* asOwner(repositories.create({ name: repo }))
@@ -103,6 +101,8 @@ const world = Effect.gen(function* () {
     deployments,
     repositories,
     asOwner,
+    /** Somebody else, who comes to the platform now. */
+    stranger: newOwner(OwnerName.make("brave-otter")),
     node: yield* NodeWorld,
     /** A new head of `main`. */
     commit: (files: Readonly<Record<string, string>>) => git.commit(id, defaultBranch, files),

@@ -1,0 +1,139 @@
+/** What fences services on this machine, told from what was tried when the edge started. */
+import type { Isolation, SandboxLayer } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { Egress } from "./Egress.ts"
+import type { Machine } from "./Machine.ts"
+import type { SlotPool } from "./SlotPool.ts"
+import { namespaceKinds, readOnlyPlaces, type SeenInside } from "./TrySandbox.ts"
+
+export const isolationOf = (
+  machine: Machine,
+  pool: SlotPool | null,
+  egress: Egress | null
+): Isolation => {
+  const network = pool?.network ?? machine.enclave !== null
+  const sandboxed = machine.bwrap !== null && (pool !== null || !machine.root)
+  const roots = pool ? machine.controlGroups?.roots : undefined
+  const limits = {
+    memory: roots?.has("memory") ?? false,
+    cpu: roots?.has("cpu") ?? false,
+    pids: roots?.has("pids") ?? false
+  }
+  const notes = [...machine.notes]
+  if (!machine.root)
+    notes.push("The platform does not run as root: no user of their own for owners.")
+  if (!network)
+    notes.push("Processes share the host's network: they reach whatever the host reaches.")
+  else if (egress) notes.push(...egress.notes)
+  else notes.push("nft is missing: processes reach what listens on all addresses of this host.")
+  if (!limits.memory) {
+    notes.push(
+      machine.prlimit
+        ? "Memory is limited only roughly, for each single process (prlimit), not for a service."
+        : "Memory is not limited."
+    )
+  }
+  if (!limits.cpu || !limits.pids) notes.push("Cpu and number of processes are not limited.")
+  if (!sandboxed && !pool) notes.push("Nothing keeps a process from changing its own files.")
+  if (!sandboxed && machine.root && !pool) {
+    notes.push("A process whose files are not open to everybody runs as the platform's own user.")
+  }
+  const level = sandboxed ? "bubblewrap" : "plain"
+  const layers = [
+    ...(sandboxed && machine.seen ? layersInside(machine.seen) : [noSandbox]),
+    userLayer(machine, pool),
+    networkLayer(network, egress),
+    limitsLayer(machine, limits)
+  ]
+  return { level, network, limits, notes, layers }
+}
+
+const noSandbox: SandboxLayer = {
+  layer: "sandbox",
+  state: "missing",
+  detail: "none: only services of the platform's own owner are run",
+  proof: "bubblewrap was looked for and tried at the start"
+}
+
+const layersInside = (seen: SeenInside): ReadonlyArray<SandboxLayer> => {
+  const proof = "seen from inside a sandbox at the start"
+  const { filter, namespaces, powerless, readOnly } = seen
+  return [
+    {
+      layer: "namespaces",
+      state: namespaces.length === namespaceKinds.length ? "holds" : "partly",
+      detail: `own ${namespaces.join(", ")}`,
+      proof
+    },
+    {
+      layer: "system calls",
+      state: filter ? "holds" : "missing",
+      detail: filter ? "only those that services need (seccomp)" : "all of the kernel's",
+      proof
+    },
+    {
+      layer: "rights",
+      state: powerless ? "holds" : "partly",
+      detail: powerless ? "no capabilities, and none to be gained" : "some capabilities are left",
+      proof
+    },
+    {
+      layer: "files",
+      state: readOnly.length === readOnlyPlaces.length ? "holds" : "partly",
+      detail: `own files only; read-only: ${readOnly.join(" ")}`,
+      proof
+    }
+  ]
+}
+
+const userLayer = (machine: Machine, pool: SlotPool | null): SandboxLayer =>
+  pool
+    ? {
+        layer: "host user",
+        state: "holds",
+        detail: "one for each owner",
+        proof: "a slot was made at the start"
+      }
+    : {
+        layer: "host user",
+        state: "missing",
+        detail: machine.root ? "the platform's own where files are closed" : "the platform's own",
+        proof: machine.root ? "slots can't be made here" : "the platform is not root"
+      }
+
+const networkLayer = (network: boolean, egress: Egress | null): SandboxLayer => {
+  const layer = "network"
+  if (!network) {
+    return { layer, state: "missing", detail: "the host's own", proof: "no slot has a network" }
+  }
+  return egress
+    ? {
+        layer,
+        state: "holds",
+        detail: egress.open ? "own, with rules for what is called" : "own, and closed",
+        proof: egress.open
+          ? "a self-test at the start was refused what it must"
+          : "no way was opened"
+      }
+    : { layer, state: "partly", detail: "own, without rules", proof: "nft is missing" }
+}
+
+const limitsLayer = (machine: Machine, limits: Isolation["limits"]): SandboxLayer => {
+  const layer = "limits"
+  const biting = Object.entries(limits).flatMap(([name, on]) => (on ? [name] : []))
+  if (biting.length === 0) {
+    return machine.prlimit
+      ? {
+          layer,
+          state: "partly",
+          detail: "memory of each process (prlimit)",
+          proof: "found on PATH"
+        }
+      : { layer, state: "missing", detail: "none", proof: "no control groups and no prlimit" }
+  }
+  return {
+    layer,
+    state: biting.length === Object.keys(limits).length ? "holds" : "partly",
+    detail: `${biting.join(", ")} (control groups, version ${machine.controlGroups?.version})`,
+    proof: "a group of each was made at the start"
+  }
+}
