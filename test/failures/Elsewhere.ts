@@ -27,5 +27,6 @@ export const elsewhere: Partial<Record<FailureCode, string>> = {
   quota_exceeded: "test/workflows/quota.test.ts",
   no_sandbox: "packages/runtime/src/commands/RequireSandbox.test.ts",
   superseded: "test/workflows/hints.test.ts",
-  cancelled: "packages/runtime/src/commands/Undo.test.ts"
+  cancelled: "packages/runtime/src/commands/Undo.test.ts",
+  paused: "packages/edge/src/process/Pause.test.ts"
 }

@@ -298,6 +298,11 @@ export const catalogue = {
     "A live process ends again and again.",
     "Read the logs with get_logs, correct the fault and push again."
   ),
+  paused: entry(
+    "run",
+    "A live process ended so often that it is not started any more.",
+    "Read the logs with get_logs. To resume: correct the fault and push; or call redeploy_service as it is, or rollback_service."
+  ),
   // ends that are nobody's fault
   superseded: entry(
     "request",

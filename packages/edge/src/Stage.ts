@@ -150,6 +150,7 @@ export const makeStage = (first: StageSpec, options: StageOptions): Stage => {
   const retryLater = (release: Release): void => {
     const { kind } = release.spec.workload
     if ((release.everHealthy && kind !== "process") || retry !== null) return
+    if (release.observed.failure?.code === "paused") return
     const delay = Math.min(1_000 * 2 ** retries, 60_000)
     retry = setTimeout(() => {
       retry = null

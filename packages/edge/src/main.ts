@@ -1,5 +1,6 @@
 /** `node edge.mjs`: settings from the environment, one edge until it is told to stop. */
 import { join } from "node:path"
+import { defaultBackoff, defaultPauseAfter } from "@deploy-mcp/domain/node/Backoff"
 import { type EgressPolicy, parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
 import { startEdge } from "./Edge.ts"
 import { HomeIsHeld } from "./Home.ts"
@@ -34,13 +35,23 @@ const logRateOf = ({ DEPLOY_MCP_LOG_RATE: lines = "2000" }: NodeJS.ProcessEnv): 
   throw new Error("DEPLOY_MCP_LOG_RATE must be a whole number above 0")
 }
 
+const pauseAfterOf = ({
+  DEPLOY_MCP_RESTART_LIMIT: ends = String(defaultPauseAfter)
+}: NodeJS.ProcessEnv): number => {
+  const limit = Number(ends)
+  if (Number.isInteger(limit) && limit >= 0) return limit
+  throw new Error("DEPLOY_MCP_RESTART_LIMIT must be a whole number")
+}
+
 try {
+  const pauseAfter = pauseAfterOf(env)
   const edge = await startEdge({
     home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
     appsPort: Number(env.DEPLOY_MCP_APPS_PORT ?? 8080),
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
     logRate: logRateOf(env),
-    makeProcesses: (options) => makeProcesses({ ...options, egress: egressOf(env) })
+    makeProcesses: (options) =>
+      makeProcesses({ ...options, egress: egressOf(env) }, { ...defaultBackoff, pauseAfter })
   })
   void told.then(edge.close)
   await edge.closed

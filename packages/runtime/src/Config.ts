@@ -1,4 +1,5 @@
 /** Every setting of the runtime, its default and what it means. Providers describe their own. */
+import { defaultPauseAfter } from "@deploy-mcp/domain/node/Backoff"
 import { parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
 import { Config, Option, Schema, SchemaIssue } from "effect"
 import { DatabaseUrl } from "./store/DatabaseUrl.ts"
@@ -18,6 +19,11 @@ const KeptReleases = Schema.NumberFromString.check(Schema.isInt(), Schema.isGrea
 
 /** 0: there is none. */
 const Quota = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+
+const RestartLimit = Schema.NumberFromString.check(
+  Schema.isInt(),
+  Schema.isBetween({ minimum: 0, maximum: 1_000_000 })
+)
 
 export const settings = Config.all({
   /** Folder that holds all state. */
@@ -70,6 +76,13 @@ export const settings = Config.all({
    * how many. Holds from the edge's next start.
    */
   logRate: Config.schema(LinesPerSecond, "DEPLOY_MCP_LOG_RATE").pipe(Config.withDefault(2_000)),
+  /**
+   * Ends of a live process within ten minutes after which it is paused: it is started again by the next
+   * release alone. 0: never. Holds from the edge's next start.
+   */
+  restartLimit: Config.schema(RestartLimit, "DEPLOY_MCP_RESTART_LIMIT").pipe(
+    Config.withDefault(defaultPauseAfter)
+  ),
   /** Seconds from the start of a process to its first healthy answer. */
   startTimeout: Config.Int("DEPLOY_MCP_START_TIMEOUT").pipe(Config.withDefault(60)),
   /**

@@ -28,10 +28,15 @@ export interface EdgeSettings {
   readonly egressAllow: string
   /** Lines that a service may print in a second. */
   readonly logRate: number
+  /** Ends of a process within ten minutes that pause it; 0: none do. */
+  readonly restartLimit: number
 }
 
 /** `program` is the edge's entry; the Node.js that runs control runs it too. */
-export const layer = (program: string, { egress, egressAllow, logRate }: EdgeSettings) =>
+export const layer = (
+  program: string,
+  { egress, egressAllow, logRate, restartLimit }: EdgeSettings
+) =>
   Layer.effect(
     EdgeProcess,
     Effect.gen(function* () {
@@ -55,7 +60,8 @@ export const layer = (program: string, { egress, egressAllow, logRate }: EdgeSet
           DEPLOY_MCP_APPS_DOMAIN: appsDomain,
           DEPLOY_MCP_EGRESS: egress,
           DEPLOY_MCP_EGRESS_ALLOW: egressAllow,
-          DEPLOY_MCP_LOG_RATE: String(logRate)
+          DEPLOY_MCP_LOG_RATE: String(logRate),
+          DEPLOY_MCP_RESTART_LIMIT: String(restartLimit)
         }
         yield* runDetached(program, join(home, "logs", "edge.log"), environment, (pid) => {
           child = pid

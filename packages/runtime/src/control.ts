@@ -33,6 +33,7 @@ const main = Effect.gen(function* () {
     egress,
     egressAllow,
     logRate,
+    restartLimit,
     ...facts
   } = yield* settings
   const home = resolve(folder)
@@ -64,7 +65,7 @@ const main = Effect.gen(function* () {
         settingsFile,
         takeover: takeover * second,
         reconcileEvery: reconcileEvery * minute,
-        edge: { program, settings: { egress, egressAllow, logRate } },
+        edge: { program, settings: { egress, egressAllow, logRate, restartLimit } },
         version
       })
     )

@@ -48,7 +48,8 @@ export const ServiceStatus = Schema.Literals([
   "deploying",
   "live",
   "failed",
-  "crashed"
+  "crashed",
+  "paused"
 ])
 export type ServiceStatus = typeof ServiceStatus.Type
 

@@ -280,6 +280,7 @@ export const ProcessFailure = Schema.Struct({
     "fixed_port",
     "unhealthy",
     "crash_loop",
+    "paused",
     "kind_unsupported"
   ]),
   cause: Schema.String,
@@ -316,7 +317,10 @@ export const RunObserved = Schema.Struct({
 })
 export type RunObserved = typeof RunObserved.Type
 
-/** One release as it is now. `failed` is final for a release that was never healthy; a live one is restarted. */
+/**
+ * One release as it is now. `failed` is final for a release that was never healthy; a live one is
+ * restarted, unless its failure is `paused`: then a new release alone starts it again.
+ */
 export const ReleaseObserved = Schema.Struct({
   type: Schema.Literal("release"),
   stage: StageId,

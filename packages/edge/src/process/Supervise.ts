@@ -1,6 +1,6 @@
 /** The life of one release's process: start, become healthy, be started again, stop. */
 import { setTimeout as pause } from "node:timers/promises"
-import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
+import { type Backoff, countEnds, makeBreaker } from "@deploy-mcp/domain/node/Backoff"
 import { evidenceLines, explainExit, takenPort } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { awaitHealthy } from "./AwaitHealthy.ts"
@@ -37,10 +37,18 @@ export const supervise = (
   const live = async () => {
     let everHealthy = false
     const restart = countEnds(backoff)
+    const oneTooMany = makeBreaker(backoff)
+    let paused = false
     for (;;) {
       let pauseMs = backoff.first
       const ended = (end: End) => {
         healthy = null
+        const breaking = oneTooMany(end.failure, Date.now())
+        if (breaking !== null) {
+          paused = true
+          publish({ state: "failed", endpoint: null, failure: breaking })
+          return request.onLine("platform", `${breaking.cause} ${howToResume}`)
+        }
         const again = restart(end.failure, end.healthyMs)
         const { failure } = again
         pauseMs = again.pauseMs
@@ -59,6 +67,7 @@ export const supervise = (
       if (stop.signal.aborted) return publish({ state: "stopped", endpoint: null })
       if (!everHealthy) return publish({ state: "failed", failure: end.failure })
       if (!end.told) ended(end)
+      if (paused) return
       await pause(pauseMs, undefined, { signal: stop.signal }).catch(() => {})
       if (stop.signal.aborted) return publish({ state: "stopped" })
     }
@@ -78,6 +87,10 @@ export const supervise = (
     }
   }
 }
+
+/** Also of a worker beside a service. */
+export const howToResume =
+  "It is paused. To resume: push a correction, or call redeploy_service or rollback_service."
 
 interface End {
   readonly failure: ProcessFailure

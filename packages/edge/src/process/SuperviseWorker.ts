@@ -1,12 +1,13 @@
 /** The life of one worker: started, started again whenever it ends, stopped. Nobody waits for it. */
 import { setTimeout as pause } from "node:timers/promises"
-import { type Backoff, countEnds } from "@deploy-mcp/domain/node/Backoff"
+import { type Backoff, countEnds, makeBreaker } from "@deploy-mcp/domain/node/Backoff"
 import { explainExit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { keepLines } from "./KeptLines.ts"
 import { endGently, isLaunched, type Launch, notLaunched } from "./Launch.ts"
 import type { RunningWorker, WorkerRequest } from "./Processes.ts"
 import { makeStop, type Stop } from "./Stop.ts"
+import { howToResume } from "./Supervise.ts"
 
 export const superviseWorker = (
   request: WorkerRequest,
@@ -17,9 +18,12 @@ export const superviseWorker = (
   const say = (text: string): void => request.onLine("platform", text)
   const live = async (): Promise<void> => {
     const restart = countEnds(backoff)
+    const oneTooMany = makeBreaker(backoff)
     for (;;) {
       const end = await runOnce(request, launch, stop)
       if (end === null) return
+      const breaking = oneTooMany(end.failure, Date.now())
+      if (breaking !== null) return say(`${breaking.cause} ${howToResume}`)
       const { failure, pauseMs } = restart(end.failure, end.upMs)
       say(`${failure.cause} Starting again in ${pauseMs} ms.`)
       if (failure.code === "crash_loop") say("The service goes on answering without it.")

@@ -43,7 +43,7 @@ export const listAll = Effect.fnUntraced(function* (project: string | undefined)
 /** Why services that were live are not any more, in the words that everybody is told. */
 const reasons = Effect.fnUntraced(function* (listed: ReadonlyArray<ServiceSummary>) {
   const client = yield* Client
-  const crashed = listed.filter(({ status }) => status === "crashed")
+  const crashed = listed.filter(({ status }) => status === "crashed" || status === "paused")
   const views = yield* Effect.forEach(crashed, ({ name, project }) =>
     client.call(Calls.getService, { name, project })
   )

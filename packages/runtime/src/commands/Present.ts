@@ -189,7 +189,9 @@ const serviceView = (
   const status = open
     ? "deploying"
     : crashed
-      ? "crashed"
+      ? observed.failure.code === "paused"
+        ? "paused"
+        : "crashed"
       : live
         ? "live"
         : latest === null
@@ -225,6 +227,7 @@ const nextOfService = (
     case "deploying":
       return `Call wait_for_deployment with name ${row.name}.`
     case "crashed":
+    case "paused":
       return crashed(observed?.failure ?? null)
     case "failed":
       return latest?.next ?? "Push again or call redeploy_service."
@@ -249,6 +252,6 @@ const doing = (observed: ReleaseObserved | undefined, { url }: Links): string =>
 }
 
 const crashed = (failure: ReleaseObserved["failure"]): string =>
-  failure?.code === "crash_loop"
-    ? `crash_loop: ${failure.cause} ${catalogue.crash_loop.next}`
+  failure?.code === "crash_loop" || failure?.code === "paused"
+    ? `${failure.code}: ${failure.cause} ${catalogue[failure.code].next}`
     : `${failure?.cause ?? "The process ended."} It is started again; read get_logs.`

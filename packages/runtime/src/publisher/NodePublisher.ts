@@ -166,6 +166,9 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
       const moved = yield* store.reach(seen.release, seen.endpoint)
       if (moved) yield* Effect.forkIn(publish(seen.stage), scope)
     }
+    if (isPaused(seen) && !isPaused(seenReleases.get(seen.release))) {
+      yield* Effect.logWarning(`stage ${seen.stage} is paused: ${seen.failure?.cause}`)
+    }
     seenReleases.set(seen.release, seen)
     if (seen.state === "stopped") variables.forget(seen.release)
   })
@@ -240,6 +243,8 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
     generation
   } satisfies NodePublisher
 })
+
+const isPaused = (seen: ReleaseObserved | undefined) => seen?.failure?.code === "paused"
 
 const notRunHere = (stage: StageId, release: ReleaseId, node: string): ReleaseObserved => ({
   type: "release",
