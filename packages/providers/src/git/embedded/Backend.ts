@@ -21,12 +21,16 @@ export interface Backend {
   readonly stop: Effect.Effect<void>
 }
 
-export const start = (
-  program: string,
-  args: ReadonlyArray<string>,
-  env: Record<string, string>
+/** Not in a scope yet. */
+export interface Launched extends Backend {
+  readonly isGone: () => boolean
+  readonly gone: Effect.Effect<void>
+}
+
+export const inScope = (
+  launch: Effect.Effect<Launched, GitError>
 ): Effect.Effect<Backend, GitError, Scope.Scope> =>
-  Effect.acquireRelease(open(program, args, env), (backend, exit) =>
+  Effect.acquireRelease(launch, (backend, exit) =>
     // After an answer in full the processes are on their way out: let them tidy up.
     Effect.andThen(
       Exit.isSuccess(exit) ? awaitEnd(backend, "2 seconds") : Effect.void,
@@ -34,8 +38,12 @@ export const start = (
     )
   )
 
-const open = (program: string, args: ReadonlyArray<string>, env: Record<string, string>) =>
-  Effect.callback<Backend & { readonly gone: Effect.Effect<void> }, GitError>((resume) => {
+export const launch = (
+  program: string,
+  args: ReadonlyArray<string>,
+  env: Record<string, string>
+): Effect.Effect<Launched, GitError> =>
+  Effect.callback((resume) => {
     const child = spawn(program, args, { env, detached: true, stdio: Array(5).fill("pipe") })
     const [input, output, errors, report, answer] = child.stdio
     const failed = (cause: unknown) =>
@@ -88,6 +96,7 @@ const open = (program: string, args: ReadonlyArray<string>, env: Record<string, 
             look()
           }),
           answer,
+          isGone: () => report.closed,
           gone: closed,
           stop: Effect.gen(function* () {
             input.end()
@@ -104,7 +113,7 @@ const open = (program: string, args: ReadonlyArray<string>, env: Record<string, 
     )
   })
 
-const awaitEnd = (backend: { readonly gone: Effect.Effect<void> }, limit: "2 seconds") =>
+const awaitEnd = (backend: Launched, limit: "2 seconds") =>
   Effect.timeoutOption(backend.gone, limit)
 
 /** Ends when the bytes have left, or when nobody is left to read them. */

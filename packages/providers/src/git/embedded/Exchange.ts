@@ -12,6 +12,7 @@ import type { Advertise } from "./Advertisement.ts"
 import * as Backend from "./Backend.ts"
 import { always, type GitHost, readText } from "./GitHost.ts"
 import { parseReport } from "./Hooks.ts"
+import type { Receivers } from "./Receivers.ts"
 import { head } from "./Refs.ts"
 
 export interface ExchangeLimits {
@@ -29,6 +30,7 @@ interface Push {
 export const exchange = Effect.fn("Exchange.exchange")(function* (
   host: GitHost,
   advertise: Advertise,
+  receivers: Receivers,
   limits: ExchangeLimits,
   lasting: Scope.Scope,
   request: GitExchange
@@ -36,20 +38,30 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   const repository = host.pathOf(request.repository)
   yield* admit(request, repository)
   const known = yield* advertise(request, repository)
-  if (known !== null) return known
+  const receive = Backend.launch(
+    "git",
+    ["receive-pack", "--stateless-rpc", repository],
+    host.environment(configuration(host, limits, true), {})
+  )
+  if (known !== null) {
+    if (request.query === pushService) yield* receivers.expect(repository, receive)
+    return known
+  }
   const push: Push = { report: () => "", told: false }
   // Registered first, so that it runs last: when the processes are gone and the refs stand still.
   yield* Effect.addFinalizer(() =>
     tellWhatMoved(request, repository, push).pipe(Effect.forkIn(lasting))
   )
   const plainPush = isPlainPush(request)
-  const [program, ...args] = plainPush
-    ? (["git", "receive-pack", "--stateless-rpc", repository] as const)
-    : ([host.backend] as const)
-  const backend = yield* Backend.start(program, args, environment(host, limits, request))
+  const launch = plainPush
+    ? Effect.flatMap(receivers.take(repository), (ready) =>
+        ready === null ? receive : Effect.succeed(ready)
+      )
+    : Backend.launch(host.backend, [], environment(host, limits, request))
+  const backend = yield* Backend.inScope(launch)
   push.report = backend.reported
   yield* Effect.forkScoped(Effect.andThen(Effect.sleep(limits.timeLimit), backend.stop))
-  const received = yield* Effect.forkScoped(receive(request, backend, limits.maxPushBytes))
+  const received = yield* Effect.forkScoped(handOn(request, backend, limits.maxPushBytes))
   yield* Effect.forkScoped(showProgress(request, backend, push))
   return plainPush ? pushReply(backend, received) : yield* reply(backend, received)
 })
@@ -61,6 +73,7 @@ const isPlainPush = ({ contentEncoding, contentType, method, path }: GitExchange
   contentType === "application/x-git-receive-pack-request" &&
   contentEncoding === undefined
 
+const pushService = "service=git-receive-pack"
 const paths = new Set(["/info/refs", "/git-upload-pack", "/git-receive-pack"])
 
 const admit = Effect.fnUntraced(function* (request: GitExchange, repository: string) {
@@ -75,56 +88,56 @@ const admit = Effect.fnUntraced(function* (request: GitExchange, repository: str
   }
 })
 
+const configuration = (host: GitHost, limits: ExchangeLimits, writes: boolean) =>
+  [
+    ...always,
+    ["core.hooksPath", host.hooks],
+    ["http.getanyfile", "false"],
+    ["http.uploadpack", "true"],
+    ["http.receivepack", String(writes)],
+    ["http.maxRequestBuffer", "10m"],
+    ["transfer.fsckObjects", "true"],
+    ["receive.fsckObjects", "true"],
+    // Old tools wrote these harmless faults into histories that can't be rewritten.
+    ["receive.fsck.badTimezone", "ignore"],
+    ["receive.fsck.missingSpaceBeforeDate", "ignore"],
+    ["receive.fsck.zeroPaddedFilemode", "ignore"],
+    ["receive.maxInputSize", String(limits.maxPushBytes)],
+    ["receive.denyDeletes", "false"],
+    ["receive.denyDeleteCurrent", "ignore"],
+    ["receive.denyNonFastForwards", "false"],
+    ["receive.shallowUpdate", "false"],
+    ["receive.autogc", "false"],
+    // A push would be compared with its own repository twice: once as one that lends objects.
+    ["core.alternateRefsCommand", "true"],
+    ["receive.advertisePushOptions", "false"],
+    ["transfer.hideRefs", "refs/internal"],
+    ["uploadpack.allowFilter", "true"]
+  ] as const
+
 const environment = (host: GitHost, limits: ExchangeLimits, request: GitExchange) =>
-  host.environment(
-    [
-      ...always,
-      ["core.hooksPath", host.hooks],
-      ["http.getanyfile", "false"],
-      ["http.uploadpack", "true"],
-      ["http.receivepack", String(request.access === "write")],
-      ["http.maxRequestBuffer", "10m"],
-      ["transfer.fsckObjects", "true"],
-      ["receive.fsckObjects", "true"],
-      // Old tools wrote these harmless faults into histories that can't be rewritten.
-      ["receive.fsck.badTimezone", "ignore"],
-      ["receive.fsck.missingSpaceBeforeDate", "ignore"],
-      ["receive.fsck.zeroPaddedFilemode", "ignore"],
-      ["receive.maxInputSize", String(limits.maxPushBytes)],
-      ["receive.denyDeletes", "false"],
-      ["receive.denyDeleteCurrent", "ignore"],
-      ["receive.denyNonFastForwards", "false"],
-      ["receive.shallowUpdate", "false"],
-      ["receive.autogc", "false"],
-      // A push would be compared with its own repository twice: once as one that lends objects.
-      ["core.alternateRefsCommand", "true"],
-      ["receive.advertisePushOptions", "false"],
-      ["transfer.hideRefs", "refs/internal"],
-      ["uploadpack.allowFilter", "true"]
-    ],
-    {
-      GIT_PROJECT_ROOT: host.directory,
-      GIT_HTTP_EXPORT_ALL: "1",
-      PATH_INFO: `/${request.repository.id}.git${request.path}`,
-      REQUEST_METHOD: request.method,
-      QUERY_STRING: request.query,
-      REMOTE_USER: "pusher",
-      REMOTE_ADDR: "127.0.0.1",
-      ...(request.contentType === undefined ? {} : { CONTENT_TYPE: request.contentType }),
-      ...(request.contentEncoding === undefined
-        ? {}
-        : { HTTP_CONTENT_ENCODING: request.contentEncoding }),
-      ...(request.protocol !== undefined && /^version=[0-2]$/.test(request.protocol)
-        ? { GIT_PROTOCOL: request.protocol }
-        : {})
-    }
-  )
+  host.environment(configuration(host, limits, request.access === "write"), {
+    GIT_PROJECT_ROOT: host.directory,
+    GIT_HTTP_EXPORT_ALL: "1",
+    PATH_INFO: `/${request.repository.id}.git${request.path}`,
+    REQUEST_METHOD: request.method,
+    QUERY_STRING: request.query,
+    REMOTE_USER: "pusher",
+    REMOTE_ADDR: "127.0.0.1",
+    ...(request.contentType === undefined ? {} : { CONTENT_TYPE: request.contentType }),
+    ...(request.contentEncoding === undefined
+      ? {}
+      : { HTTP_CONTENT_ENCODING: request.contentEncoding }),
+    ...(request.protocol !== undefined && /^version=[0-2]$/.test(request.protocol)
+      ? { GIT_PROTOCOL: request.protocol }
+      : {})
+  })
 
 /**
  * Goes on reading after git has stopped to listen: a client that has sent everything sees git's
  * own reason, one that is cut off sees "connection reset". Twice the limit is where that ends.
  */
-const receive = (request: GitExchange, backend: Backend.Backend, maxPushBytes: number) => {
+const handOn = (request: GitExchange, backend: Backend.Backend, maxPushBytes: number) => {
   let bytes = 0
   return request.body.pipe(
     Stream.runForEach((chunk) => {
@@ -183,7 +196,7 @@ const tellWhatMoved = Effect.fnUntraced(function* (
   if (moved.length > 0) yield* Stream.runDrain(progress(request, moved))
 })
 
-type Received = Fiber.Fiber<void, Effect.Error<ReturnType<typeof receive>>>
+type Received = Fiber.Fiber<void, Effect.Error<ReturnType<typeof handOn>>>
 
 /** Also when git says nothing: so it answers a client that only asks whether it may push. */
 const pushReply = (backend: Backend.Backend, received: Received): GitReply => ({

@@ -8,6 +8,7 @@ import { checkout } from "./Checkout.ts"
 import { commitFiles } from "./CommitFiles.ts"
 import { exchange } from "./Exchange.ts"
 import * as GitHost from "./GitHost.ts"
+import * as Receivers from "./Receivers.ts"
 import { branches, head } from "./Refs.ts"
 import { ensure, remove, sweep } from "./Repositories.ts"
 
@@ -33,6 +34,7 @@ const make = (settings: Config.Success<typeof config>) =>
       // A machine without git still starts; every call then says what is missing.
       const host = yield* Effect.exit(GitHost.open(directory, settings.path))
       const advertise = yield* Effect.exit(Effect.flatMap(host, Advertisement.make))
+      const receivers = yield* Receivers.make
       yield* Effect.flatMap(host, sweep).pipe(
         Effect.catch((error) => Effect.logWarning("Git repositories were not swept", error.reason)),
         Effect.repeat(Schedule.spaced("10 minutes")),
@@ -58,7 +60,7 @@ const make = (settings: Config.Success<typeof config>) =>
           ),
         exchange: (request) =>
           Effect.flatMap(Effect.all([host, advertise]), ([host, advertise]) =>
-            exchange(host, advertise, settings, lasting, request)
+            exchange(host, advertise, receivers, settings, lasting, request)
           )
       })
     })
