@@ -32,17 +32,16 @@ export const openEnclaves = async (
   policy: EgressPolicy
 ): Promise<OpenEnclaves> => {
   const enclaves = makeEnclaves(tools)
+  const own = makeOwn()
   const judge: Judge = {
     ports: policy.allow.flatMap(({ port }) => port ?? []),
-    mayCall: (address, port) =>
-      mayCall(policy, address, port, [...ownAddresses("IPv4"), ...ownAddresses("IPv6")]),
+    mayCall: (address, port) => mayCall(policy, address, port, own()),
     reach
   }
   const attempt = (six: boolean | null) =>
     tryEnclave(enclaves, { policy, judge, six, sandbox: sandboxOf(tools) })
   const closed = async (why: string): Promise<OpenEnclaves> => {
-    // Once more, since what goes wrong on a busy machine may go well a moment later.
-    await attempt(null).catch(() => attempt(null))
+    await twice(() => attempt(null))
     return { enclaves, way: null, notes: [`Processes can't call out: ${why}.`] }
   }
   if (policy.reach === "none" && policy.allow.length === 0) {
@@ -51,11 +50,30 @@ export const openEnclaves = async (
   if (tools.ip === null) return closed("ip is missing (package iproute2)")
   const six = policy.reach === "public" && hostSpeaksSix() && (await holds(attempt(true)))
   if (!six) {
-    const problem = await attempt(false).then(() => null, messageOf)
+    const problem = await twice(() => attempt(false)).then(() => null, messageOf)
     if (problem !== null) return closed(problem)
   }
   return { enclaves, way: { routes: routesFor(policy, six), judge }, notes: notesOf(policy, six) }
 }
+
+/** What goes wrong on a busy machine may go well a moment later. */
+const twice = (attempt: () => Promise<void>): Promise<void> => attempt().catch(attempt)
+
+/** This host's addresses, which take milliseconds to list where there are many. */
+const makeOwn = () => {
+  let known: ReadonlyArray<string> = []
+  let since = Number.NEGATIVE_INFINITY
+  return (): ReadonlyArray<string> => {
+    const now = performance.now()
+    if (now - since > ownForMs) {
+      known = [...ownAddresses("IPv4"), ...ownAddresses("IPv6")]
+      since = now
+    }
+    return known
+  }
+}
+
+const ownForMs = 1_000
 
 /** The least that shows that a sandbox can be made in an enclave. */
 const sandboxOf = ({ bwrap }: EnclaveTools): ReadonlyArray<string> => [
