@@ -40,6 +40,7 @@ export const openEgressEdge = async (
     reach: (host: string, port = 80) => ask(callCode(host, port, 5000)),
     breakIn: (...command: ReadonlyArray<string>) =>
       world.tell<string>({ act: "break in", homeId, command }),
+    said: () => world.tell<ReadonlyArray<string>>({ act: "said", homeId }),
     close: () => world.tell({ act: "close", homeId })
   }
 }

@@ -24,6 +24,8 @@ export type Order =
   | { readonly act: "ask"; readonly homeId: string; readonly code: string }
   /** Runs a program as root in the network of the edge's service. */
   | { readonly act: "break in"; readonly homeId: string; readonly command: ReadonlyArray<string> }
+  /** What the platform has said in the log of that edge's service. */
+  | { readonly act: "said"; readonly homeId: string }
   | { readonly act: "close"; readonly homeId: string }
 
 const evaluator = `
@@ -69,6 +71,8 @@ const carryOut = async (order: Order): Promise<unknown> => {
       }
       throw new Error(`no namespace has ${host}`)
     }
+    case "said":
+      return edgeOf(order.homeId).run.lines.filter((line) => line.startsWith("platform: "))
     case "close": {
       await edgeOf(order.homeId).edge.close()
       edges.delete(order.homeId)

@@ -16,7 +16,7 @@ export interface LaunchRequest {
 }
 
 export interface Launched {
-  /** On the host: the outermost process of it that is in its network. */
+  /** On the host: the outermost process of it. */
   readonly pid: number
   /** Where its ports are reached. */
   readonly host: string

@@ -91,8 +91,10 @@ const launchSandbox = async (
     if (first !== null) await recordProcess(machine, first)
     return first
   })
+  const tell = (text: string) => request.onLine("platform", text)
+  const inhabitant = { port, tell }
   const enclave = enclosed
-    ? await enclosed.enclaves.enter(child, enclosed.way, port).catch((error: Error) => {
+    ? await enclosed.enclaves.enter(child, enclosed.way, inhabitant).catch((error: Error) => {
         child.kill("SIGKILL")
         throw new LaunchError(`Its network could not be made: ${error.message}.`)
       })
@@ -234,7 +236,7 @@ const follow = async (
   }
   const { thaw } = still
   return {
-    pid: parts.enclave?.holder ?? pid,
+    pid,
     host: "127.0.0.1",
     ownNetwork: Boolean(parts.enclave),
     ...(parts.enclave ? { dial: parts.enclave.dial } : {}),

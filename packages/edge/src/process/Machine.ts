@@ -64,7 +64,8 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
     const stage = await findStage(home, network !== null)
     if (stage) slots = { nsenter, unshare, stage, network, nft }
   }
-  const enclave = !root && bwrap && nsenter && setpriv ? { bwrap, nsenter, setpriv, ip } : null
+  const enclave =
+    !root && ip && nsenter && setpriv && unshare ? { ip, nsenter, setpriv, unshare } : null
   const sandbox = bwrap ? await trySandbox(bwrap, files) : null
   if (sandbox) notes.push(...sandbox.notes)
   else notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")

@@ -20,7 +20,7 @@ export interface SandboxContents {
  * The service's own network namespace was entered before: `--share-net` keeps it. No capabilities,
  * no further user namespaces, no setuid programs; it dies with the edge.
  */
-export const isolation: ReadonlyArray<string> = [
+const isolation = [
   ...["--unshare-all", "--share-net", "--unshare-user", "--uid", "65534", "--gid", "65534"],
   ...["--cap-drop", "ALL", "--disable-userns", "--die-with-parent", "--new-session"],
   ...["--hostname", "service"]

@@ -74,9 +74,9 @@ const programs: ReadonlyArray<Program> = [
     name: "ip",
     args: ["-V"],
     needed: false,
-    without: "services share the network of this machine or, without root, call nothing"
+    without: "services share the network of this machine"
   },
-  ...["nsenter", "setpriv"].map((name) => ({
+  ...["nsenter", "setpriv", "unshare"].map((name) => ({
     name,
     args: ["--version"],
     needed: false,
@@ -98,6 +98,7 @@ const packages: Readonly<Record<string, string>> = {
   ip: "package iproute2",
   nsenter: "package util-linux",
   setpriv: "package util-linux",
+  unshare: "package util-linux",
   npm: "it comes with Node.js"
 }
 

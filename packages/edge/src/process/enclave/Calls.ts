@@ -13,8 +13,7 @@ export interface Judge {
 /** Open calls of one service: they are descriptors of an edge that is everybody's. */
 const mostCalls = 256
 
-/** Ends those that are open when it is closed. */
-export const answerCalls = (servers: ReadonlyArray<Server>, judge: Judge) => {
+export const makeCalls = (judge: Judge) => {
   const open = new Set<Socket>()
   const answer = (caller: Socket): void => {
     caller.on("error", () => caller.destroy())
@@ -32,10 +31,13 @@ export const answerCalls = (servers: ReadonlyArray<Server>, judge: Judge) => {
       join(caller, called)
     }
   }
-  for (const server of servers) server.on("connection", answer).on("error", () => {})
   return {
+    /** Answers whoever comes there. */
+    serve: (servers: ReadonlyArray<Server>): void => {
+      for (const server of servers) server.on("connection", answer).on("error", () => {})
+    },
+    /** Ends those that are open. */
     close: (): void => {
-      for (const server of servers) server.close()
       for (const caller of open) caller.destroy()
     }
   }

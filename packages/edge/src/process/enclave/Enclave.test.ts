@@ -15,6 +15,7 @@ import {
   refusedAddresses,
   refusedSix
 } from "../EgressWorld.ts"
+import { eventually } from "../TestEdge.ts"
 
 const inWorlds = () => {
   let world: EgressWorld
@@ -104,6 +105,17 @@ const inWorlds = () => {
     await edge.close()
   })
 
+  it("can call nothing for a while when it calls without pause, and then again", async () => {
+    const edge = await openEgressEdge(world, { reach: "public", allow: [] })
+    await edge.ask(callUntilClosed)
+    assert.match((await edge.said()).join(), /more than 1000 times a second: nothing can be called/)
+    assert.strictEqual(await edge.call(publicAddress), "ECONNREFUSED")
+    assert.strictEqual(await edge.call("api.example.test"), "EAI_AGAIN")
+    await eventually(async () => ((await edge.call(publicAddress)) === hostAddress ? true : null))
+    assert.strictEqual(await edge.reach("api.example.test"), hostAddress)
+    await edge.close()
+  })
+
   it("reaches that alone where the internet is refused", async () => {
     const allow = [{ address: privateAddress, bits: 32, port: 80 }]
     const edge = await openEgressEdge(world, { reach: "none", allow })
@@ -120,7 +132,7 @@ const inWorlds = () => {
     await edge.close()
   })
 
-  it("stays closed and says so where routes can't be set", async () => {
+  it("is the host's where it can't be made, and that is said", async () => {
     const programs = await mkdtemp(join(world.folder, "programs-"))
     await chmod(programs, 0o755)
     await writeFile(join(programs, "ip"), "#!/bin/sh\necho no routes >&2; exit 1\n", {
@@ -128,8 +140,8 @@ const inWorlds = () => {
     })
     await chmod(join(programs, "ip"), 0o755)
     const edge = await openEgressEdge(world, { reach: "public", allow: [] }, { programs })
-    assert.match(edge.notes, /can't call out: no routes/)
-    assert.strictEqual(await edge.call(publicAddress), "ENETUNREACH")
+    assert.match(edge.notes, /No network of their own for processes: no routes/)
+    assert.include(edge.notes, "share the host's network: they reach whatever the host reaches")
     await edge.close()
   })
 }
@@ -147,6 +159,15 @@ return await new Promise((resolve) => {
   socket.once("error", (error) => resolve(error.code))
   socket.once("end", () => resolve(said))
 })`
+
+/** Calls what the edge refuses until there is nobody to refuse it. */
+const callUntilClosed = `
+const call = () => new Promise((over) =>
+  require("node:net").connect(443, "127.0.0.1").on("error", (error) => over(error.code)))
+for (let round = 0; round < 300; round++) {
+  const told = await Promise.all(Array.from({ length: 100 }, call))
+  if (told.includes("ECONNREFUSED")) return
+}`
 
 const questionTo = (address: string) => `
 return await new Promise((resolve) => {

@@ -8,9 +8,9 @@ import { mayCall } from "@deploy-mcp/domain/node/MayCall"
 import { isPublicAddress } from "@deploy-mcp/domain/node/PublicAddress"
 import { allowNotes } from "../Egress.ts"
 import { ownAddresses } from "../EgressSelfTest.ts"
-import { isolation } from "../Sandbox.ts"
 import { type Judge, reach } from "./Calls.ts"
-import { callPorts, type Enclaves, type EnclaveTools, makeEnclaves, type Way } from "./Enclave.ts"
+import { callPorts } from "./Doors.ts"
+import { type Enclaves, type EnclaveTools, makeEnclaves, type Way } from "./Enclave.ts"
 import { routesFor } from "./Routes.ts"
 import { tryEnclave } from "./Trial.ts"
 
@@ -38,8 +38,7 @@ export const openEnclaves = async (
     mayCall: (address, port) => mayCall(policy, address, port, own()),
     reach
   }
-  const attempt = (six: boolean | null) =>
-    tryEnclave(enclaves, { policy, judge, six, sandbox: sandboxOf(tools) })
+  const attempt = (six: boolean | null) => tryEnclave(enclaves, { policy, judge, six })
   const closed = async (why: string): Promise<OpenEnclaves> => {
     await twice(() => attempt(null))
     return { enclaves, way: null, notes: [`Processes can't call out: ${why}.`] }
@@ -47,7 +46,6 @@ export const openEnclaves = async (
   if (policy.reach === "none" && policy.allow.length === 0) {
     return closed("DEPLOY_MCP_EGRESS is none")
   }
-  if (tools.ip === null) return closed("ip is missing (package iproute2)")
   const six = policy.reach === "public" && hostSpeaksSix() && (await holds(attempt(true)))
   if (!six) {
     const problem = await twice(() => attempt(false)).then(() => null, messageOf)
@@ -74,11 +72,6 @@ const makeOwn = () => {
 }
 
 const ownForMs = 1_000
-
-/** The least that shows that a sandbox can be made in an enclave. */
-const sandboxOf = ({ bwrap }: EnclaveTools): ReadonlyArray<string> => [
-  ...[bwrap, ...isolation, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--"]
-]
 
 const holds = (attempt: Promise<void>): Promise<boolean> =>
   attempt.then(

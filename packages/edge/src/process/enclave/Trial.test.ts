@@ -14,14 +14,13 @@ import { type Enclaves, type EnclaveTools, makeEnclaves } from "./Enclave.ts"
 import { makeGates } from "./Gate.ts"
 import { tryEnclave } from "./Trial.ts"
 
-const [bwrap, nsenter, setpriv, ip] = await Promise.all(
-  ["bwrap", "nsenter", "setpriv", "ip"].map((name) => findProgram(name, systemDirectories))
+const [ip, nsenter, setpriv, unshare] = await Promise.all(
+  ["ip", "nsenter", "setpriv", "unshare"].map((name) => findProgram(name, systemDirectories))
 )
 const works =
-  bwrap &&
-  (await runProgram(bwrap, ["--unshare-user", "--unshare-net", "--dev-bind", "/", "/", "true"]))
-    .code === 0
-const tools = works && nsenter && setpriv && ip ? { bwrap, nsenter, setpriv, ip } : null
+  unshare &&
+  (await runProgram(unshare, ["--map-current-user", "--keep-caps", "--net", "true"])).code === 0
+const tools = works && nsenter && setpriv && ip ? { ip, nsenter, setpriv, unshare } : null
 
 const policy: EgressPolicy = { reach: "public", allow: [] }
 const judge: Judge = {
@@ -37,7 +36,7 @@ const trials = (tools: EnclaveTools) => {
     made: Enclaves = enclaves,
     six: boolean | null = false
   ) =>
-    tryEnclave(made, { policy, six, sandbox: [], judge: { ...judge, ...change } }).then(
+    tryEnclave(made, { policy, six, judge: { ...judge, ...change } }).then(
       () => "fine",
       (error: Error) => error.message
     )
@@ -129,12 +128,14 @@ const textOf = async (dialled: Promise<Socket>): Promise<string> => {
   return text
 }
 
-/** Children of this process that have entered one of these networks. */
+/** Children of this process that are in one of these networks, but not its holder. */
 const gatesOf = async (holders: ReadonlyArray<string>): Promise<number> => {
   const own = await readlink("/proc/self/ns/net")
   const theirs = await Promise.all(holders.map((holder) => readlink(`/proc/${holder}/ns/net`)))
   const found = await Promise.all(
-    (await childrenOf(process.pid)).map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => own))
+    (await childrenOf(process.pid))
+      .filter((pid) => !holders.includes(String(pid)))
+      .map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => own))
   )
   return found.filter((network) => theirs.includes(network)).length
 }

@@ -18,8 +18,6 @@ export interface Trial {
   readonly judge: Judge
   /** Whether IPv6 is called too. Null: nothing can be called, and there is no judgement to try. */
   readonly six: boolean | null
-  /** What services are started with inside of an enclave. */
-  readonly sandbox: ReadonlyArray<string>
 }
 
 /** Resolves when all is as it must be; else the error says what is not. */
@@ -44,7 +42,7 @@ export const tryEnclave = async (enclaves: Enclaves, trial: Trial): Promise<void
   const open = ["8.8.8.8", ...(six ? ["2606:4700:4700::1111"] : [])]
   const calls = way === null ? [] : [...refused, ...open].map((host) => ({ host, port }))
   const canaries = await openCanaries()
-  const command = enclaves.around([...trial.sandbox, process.execPath, "-e", probe], way)
+  const command = enclaves.around([process.execPath, "-e", probe], way)
   const [file, ...args] = command
   const child = spawn(file, args, {
     stdio: ["pipe", "pipe", "pipe", "pipe"],
