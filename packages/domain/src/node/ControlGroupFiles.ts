@@ -3,7 +3,7 @@
  * (Linux, cgroup-v1/ and cgroup-v2.rst). Only names and texts: who uses them reads and writes.
  */
 
-const controllers = ["memory", "cpu", "pids", "freezer"] as const
+const controllers = ["memory", "cpu", "pids", "io", "freezer"] as const
 export type Controller = (typeof controllers)[number]
 type Version = 1 | 2
 
@@ -23,13 +23,16 @@ export const mountedGroups = (mounts: string): MountedGroups | null => {
   for (const [, point = "", type, options = ""] of lines) {
     if (type !== "cgroup") continue
     for (const controller of controllers) {
-      if (options.split(",").includes(controller)) first.set(controller, point)
+      if (options.split(",").includes(firstName(controller))) first.set(controller, point)
     }
   }
   if (first.has("memory")) return { version: 1, roots: first }
   const unified = lines.find(([, , type]) => type === "cgroup2")?.[1]
   return unified === undefined ? null : unifiedGroups(unified)
 }
+
+/** Version 1 has another word for what is read from and written to disks. */
+const firstName = (controller: Controller) => (controller === "io" ? "blkio" : controller)
 
 /** A version 2 hierarchy. */
 export const unifiedGroups = (root: string): MountedGroups => ({
@@ -47,6 +50,15 @@ export interface GroupLimits {
   readonly cpu: number
   /** Processes and threads at a time. */
   readonly pids: number
+  /** What may be read from each of these disks, and written to it. Absent: no limit. */
+  readonly io?: DiskLimits
+}
+
+export interface DiskLimits {
+  /** `<major>:<minor>` each. */
+  readonly disks: ReadonlyArray<string>
+  readonly bytesPerSecond: number
+  readonly operationsPerSecond: number
 }
 
 export interface GroupWrite {
@@ -70,14 +82,39 @@ export const limitWrites = (version: Version, limits: GroupLimits): ReadonlyArra
         // Swap is often not counted.
         { ...memory("memory.memsw.limit_in_bytes", bytes), optional: true },
         cpu("cpu.cfs_quota_us", quota),
-        pids
+        pids,
+        ...diskWrites(version, limits.io)
       ]
     : [
         memory("memory.max", bytes),
         { ...memory("memory.swap.max", "0"), optional: true },
         cpu("cpu.max", `${quota} 100000`),
-        pids
+        pids,
+        ...diskWrites(version, limits.io)
       ]
+}
+
+/** Each is optional: a disk may be gone since it was found, or be one that can't be held back. */
+const diskWrites = (version: Version, limits: DiskLimits | undefined): Array<GroupWrite> => {
+  if (limits === undefined) return []
+  const { bytesPerSecond: bytes, disks, operationsPerSecond: operations } = limits
+  const write = (file: string, value: string) =>
+    ({ controller: "io", file, value, optional: true }) as const
+  return disks.flatMap((disk) =>
+    version === 1
+      ? [
+          write("blkio.throttle.read_bps_device", `${disk} ${bytes}`),
+          write("blkio.throttle.write_bps_device", `${disk} ${bytes}`),
+          write("blkio.throttle.read_iops_device", `${disk} ${operations}`),
+          write("blkio.throttle.write_iops_device", `${disk} ${operations}`)
+        ]
+      : [
+          write(
+            "io.max",
+            `${disk} rbps=${bytes} wbps=${bytes} riops=${operations} wiops=${operations}`
+          )
+        ]
+  )
 }
 
 /** How often the kernel killed something of a group for its memory: a file and how to read it. */

@@ -221,7 +221,13 @@ export const Isolation = Schema.Struct({
   /** Each process in its own network namespace: a fixed port can overlap with its successor. */
   network: Schema.Boolean,
   /** Which limits bite. */
-  limits: Schema.Struct({ memory: Schema.Boolean, cpu: Schema.Boolean, pids: Schema.Boolean }),
+  limits: Schema.Struct({
+    memory: Schema.Boolean,
+    cpu: Schema.Boolean,
+    pids: Schema.Boolean,
+    /** Absent: the node can't tell. */
+    io: Schema.optionalKey(Schema.Boolean)
+  }),
   /** Plain sentences about what is missing and why. */
   notes: Schema.Array(Schema.String),
   /** From the outside in. Absent: the node can't tell. */

@@ -1,12 +1,13 @@
 /**
- * Limits on memory, cpu and number of processes, by whichever version of control groups this
+ * Limits on memory, cpu, number of processes and use of disks, by whichever version of control groups this
  * machine has. A group is one directory (version 2) or one for each controller (version 1).
  */
-import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises"
+import { access, mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import {
   type Controller,
+  type DiskLimits,
   type GroupWrite,
   handedDown,
   limitWrites,
@@ -26,6 +27,9 @@ export interface ControlGroup {
 /** Tasks that one service may have at once: enough for any runtime, too few for a fork bomb. */
 export const maximumPids = 512
 
+/** What one service may read from each disk in a second, and write to it: the rest is the others'. */
+const perDisk = { bytesPerSecond: 128 * 1024 * 1024, operationsPerSecond: 4000 }
+
 /** What is mounted and really writable. Null: there is nothing to limit with. */
 export const findControlGroups = async (
   mounts = "/proc/self/mounts"
@@ -41,7 +45,7 @@ const usableGroups = async (mounted: MountedGroups): Promise<ControlGroups | nul
   if (mounted.version === 1) return onlyWritable(mounted)
   const roots = new Map(mounted.roots)
   for (const root of new Set(mounted.roots.values())) {
-    for (const controller of handedDown) {
+    for (const controller of [...handedDown, "io"] as const) {
       const enabled = await writeFile(join(root, "cgroup.subtree_control"), `+${controller}`).then(
         () => true,
         () => false
@@ -93,7 +97,8 @@ export const limitControlGroup = async (
   group: ControlGroup,
   limits: { readonly memory: number; readonly cpu: number }
 ): Promise<void> => {
-  const writes = limitWrites(group.groups.version, { ...limits, pids: maximumPids })
+  const io = group.groups.roots.has("io") ? { io: await diskLimits() } : {}
+  const writes = limitWrites(group.groups.version, { ...limits, ...io, pids: maximumPids })
   const write = ({ controller, file, value, optional }: GroupWrite) =>
     writeFile(fileOf(group, controller, file), value).catch((error: unknown) => {
       if (!optional) throw error
@@ -103,6 +108,21 @@ export const limitControlGroup = async (
       for (const each of writes) if (each.controller === of) await write(each)
     })
   )
+}
+
+/** Disks of metal or of a hypervisor: what is stacked on them, such as a volume, counts for them. */
+const diskLimits = async (): Promise<DiskLimits> => {
+  const names = await readdir("/sys/block").catch(() => [])
+  const numbers = await Promise.all(
+    names.map(async (name) => {
+      const real = await access(`/sys/block/${name}/device`).then(
+        () => true,
+        () => false
+      )
+      return real ? (await readFile(`/sys/block/${name}/dev`, "utf8")).trim() : null
+    })
+  )
+  return { ...perDisk, disks: numbers.filter((number) => number !== null) }
 }
 
 /** Times that the kernel killed something of the group for its memory. */

@@ -16,7 +16,8 @@ export const isolationOf = (
   const limits = {
     memory: roots?.has("memory") ?? false,
     cpu: roots?.has("cpu") ?? false,
-    pids: roots?.has("pids") ?? false
+    pids: roots?.has("pids") ?? false,
+    io: roots?.has("io") ?? false
   }
   const notes = [...machine.notes]
   if (!machine.root)
@@ -33,6 +34,11 @@ export const isolationOf = (
     )
   }
   if (!limits.cpu || !limits.pids) notes.push("Cpu and number of processes are not limited.")
+  if (limits.io && machine.controlGroups?.version === 1) {
+    notes.push(
+      "Of what is written to disks, only direct writes are limited (control groups, version 1)."
+    )
+  }
   if (!sandboxed && !pool) notes.push("Nothing keeps a process from changing its own files.")
   if (!sandboxed && machine.root && !pool) {
     notes.push("A process whose files are not open to everybody runs as the platform's own user.")

@@ -27,7 +27,7 @@ describe.each([
       const told = JSON.parse(stdout.trim().split("\n").at(-1) ?? "")
       const bwrap = without.length === 0 && (await findProgram("bwrap")) !== null
       if (!bwrap) assert.strictEqual(told.isolation.level, "plain")
-      assert.deepStrictEqual(told.isolation.limits, { memory: false, cpu: false, pids: false })
+      assert.deepStrictEqual(Object.values(told.isolation.limits), [false, false, false, false])
       const notes = told.isolation.notes.join("\n")
       assert.strictEqual(told.isolation.network, bwrap, notes)
       assert.strictEqual(told.answer, "hello 'quoted'")
