@@ -1,4 +1,5 @@
 /** Deploying without git, changing settings and going back, on the real platform. */
+import { allTools } from "@deploy-mcp/mcp/Catalog"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type Platform, startPlatform } from "./Platform.ts"
 import { nodeApp } from "./Samples.ts"
@@ -63,6 +64,38 @@ describe("a service without a push", () => {
     )
     await call("delete_service")
     await call("delete_repo", { confirm: name })
+  })
+
+  it("and each call that destroys something names its undo, or says that there is none", async () => {
+    const files = nodeApp("one")
+    const key = { name: "spare", scopes: ["services:read"] }
+    /** What is there before, what the call is given, and the undo that its answer must name. */
+    const destroying: Readonly<
+      Record<
+        string,
+        { before?: ReadonlyArray<readonly [string, object]>; args?: object; undo: RegExp }
+      >
+    > = {
+      deploy_files: {
+        before: [["deploy_files", { files }]],
+        args: { files },
+        undo: /rollback_service/
+      },
+      cancel_deployment: {
+        before: [["deploy_files", { files: nodeApp("two", { build: 60_000 }) }]],
+        undo: /redeploy_service/
+      },
+      delete_service: { undo: /restore_service/ },
+      delete_repo: { args: { confirm: name }, undo: /cannot be brought back.*create_repo/ },
+      revoke_key: { before: [["create_key", key]], args: { name: key.name }, undo: /create_key/ }
+    }
+    const tools = allTools.filter(({ hints }) => hints.destructive).map((tool) => tool.name)
+    assert.sameMembers(Object.keys(destroying), tools)
+    for (const [tool, { before = [], args = {}, undo }] of Object.entries(destroying)) {
+      for (const [earlier, given] of before) await call(earlier, { ...given })
+      const answer = await call(tool, { ...args })
+      assert.match(JSON.stringify(answer), undo, tool)
+    }
   })
 
   it("leaves nothing after a stop", () => platform.stop())

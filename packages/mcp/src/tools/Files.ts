@@ -66,7 +66,11 @@ export const deployFiles = Tool.make({
         source,
         ...Fields.keyed(idempotency_key)
       })
-      return { ...made, next: made.service.next }
+      const undo = made.created ? "delete_service" : "rollback_service"
+      return {
+        ...made,
+        next: `${made.service.next} To undo: ${undo} with name ${service.name}.`
+      }
     })
 })
 

@@ -67,10 +67,14 @@ export const revokeKey = Tool.make({
   toolset: "keys",
   description: "Make a key useless at once, everywhere. Succeeds also when it was revoked before.",
   input: Schema.Struct({ name: keyName }),
-  output: KeyView,
+  output: Schema.Struct({ ...KeyView.fields, next: Schema.String }),
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
   scope: "keys:manage",
-  run: (input) => Accounts.use((accounts) => accounts.revokeKey(input))
+  run: (input) =>
+    Effect.map(
+      Accounts.use((accounts) => accounts.revokeKey(input)),
+      (key) => ({ ...key, next: "It never works again. For another one instead: create_key." })
+    )
 })
 
 export const keyTools: ReadonlyArray<Tool.Tool> = [createKey, listKeys, revokeKey]
