@@ -1,22 +1,27 @@
 #!/usr/bin/env node
 /**
- * `npm run chaos`: see test/chaos/Chaos.ts, which runs on the project's own Node.js. With `--kills N`: that
- * many kills of a real platform, see test/e2e/Kills.test.ts.
+ * `npm run chaos`: see test/chaos/Chaos.ts, which runs on the project's own Node.js. With `--kills N`,
+ * `--takeovers N` or `--away SECONDS` real platforms are killed, taken over or left without control.
  */
 import { spawn } from "node:child_process"
 import path from "node:path"
 import { ensureInstalled, environmentWithNode, findNode, root, runMain } from "./project.mjs"
 
+const tests = {
+  "--kills": { file: "test/e2e/Kills.test.ts", variable: "TEST_KILLS" },
+  "--takeovers": { file: "test/e2e/Takeover.test.ts", variable: "TEST_TAKEOVERS" },
+  "--away": { file: "test/e2e/Upgrade.test.ts", variable: "TEST_AWAY_SECONDS" }
+}
+
 await runMain(async () => {
   await ensureInstalled()
   const node = findNode()
-  const [first, kills, ...others] = process.argv.slice(2)
-  const isKills = first === "--kills" && /^[1-9]\d*$/u.test(kills ?? "") && others.length === 0
-  const script = path.join(root, isKills ? "bin/test.mjs" : "test/chaos/Chaos.ts")
-  const args = isKills ? ["test/e2e/Kills.test.ts"] : process.argv.slice(2)
-  const child = spawn(node, [script, ...args], {
+  const [name, number = "", ...others] = process.argv.slice(2)
+  const real = others.length === 0 && /^[1-9]\d*$/u.test(number) ? tests[name] : undefined
+  const script = path.join(root, real ? "bin/test.mjs" : "test/chaos/Chaos.ts")
+  const child = spawn(node, [script, ...(real ? [real.file] : process.argv.slice(2))], {
     stdio: "inherit",
-    env: { ...environmentWithNode(node), ...(isKills ? { TEST_KILLS: kills } : {}) }
+    env: { ...environmentWithNode(node), ...(real ? { [real.variable]: number } : {}) }
   })
   process.on("SIGINT", () => {})
   process.on("SIGTERM", () => child.kill("SIGTERM"))

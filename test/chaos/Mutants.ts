@@ -4,18 +4,11 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync
-} from "node:fs"
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { linkModules } from "./LinkModules.ts"
 import { generated, type Mutant, mutated } from "./Mutations.ts"
 import { type ChaosReport, type Finding, root } from "./Report.ts"
 
@@ -53,17 +46,7 @@ const copyOfTree = (): string => {
       filter: (path) => !path.endsWith("/node_modules") && !path.endsWith("/dist")
     })
   }
-  mkdirSync(join(copy, "node_modules"))
-  const ours = "@deploy-mcp"
-  for (const name of readdirSync(join(root, "node_modules"))) {
-    if (name !== ours) {
-      symlinkSync(join(root, "node_modules", name), join(copy, "node_modules", name))
-    }
-  }
-  mkdirSync(join(copy, "node_modules", ours))
-  for (const name of readdirSync(join(copy, "packages"))) {
-    symlinkSync(join(copy, "packages", name), join(copy, "node_modules", ours, name))
-  }
+  linkModules(copy)
   return copy
 }
 

@@ -46,16 +46,24 @@ export interface Platform {
   /** Resolves when what was killed is gone. */
   readonly kill9: (which: "control" | "edge" | "both") => Promise<void>
   /** Starts control again on the same home; ready when it resolves. */
-  readonly start: (ports?: Partial<Ports>) => Promise<void>
+  readonly start: (changed?: Partial<Ports & Version>) => Promise<void>
   /** SIGTERM; asserts exit code 0 and that nothing is left but the home. */
   readonly stop: () => Promise<void>
   /** Stops whatever runs and removes the folder. */
   readonly dispose: () => Promise<void>
 }
 
+export interface Version {
+  /** The folder of its bundles. */
+  readonly dist: string
+}
+
+const here: Version = { dist: join(root, "dist") }
+
 /** `env` is added to the platform's own settings. */
 export const startPlatform = async (
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  version = here
 ): Promise<Platform> => {
   await bundles()
   const folder = mkdtempSync(join(realpathSync(tmpdir()), "deploy-mcp-e2e-"))
@@ -72,9 +80,11 @@ export const startPlatform = async (
   const pid = (which: "control" | "edge") =>
     Number(readFileSync(join(home, "run", `${which}.pid`), "utf8"))
 
-  const start = async (changed: Partial<Ports> = {}) => {
-    ports = { ...ports, ...changed }
-    const started = spawnControl(home, ports, env)
+  let { dist } = version
+  const start = async (changed: Partial<Ports & Version> = {}) => {
+    ports = { port: changed.port ?? ports.port, appsPort: changed.appsPort ?? ports.appsPort }
+    dist = changed.dist ?? dist
+    const started = spawnControl(home, ports, env, { dist })
     child = started
     for (const stream of [started.stdout, started.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -145,9 +155,10 @@ export const startPlatform = async (
 export const spawnControl = (
   home: string,
   ports: Ports,
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  { dist } = here
 ): ChildProcess =>
-  spawn(process.execPath, [...flags, join(root, "dist/control.mjs")], {
+  spawn(process.execPath, [...flags, join(dist, "control.mjs")], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
@@ -155,8 +166,8 @@ export const spawnControl = (
       DEPLOY_MCP_HOME: home,
       DEPLOY_MCP_PORT: String(ports.port),
       DEPLOY_MCP_APPS_PORT: String(ports.appsPort),
-      DEPLOY_MCP_CONTROL: join(root, "dist/control.mjs"),
-      DEPLOY_MCP_EDGE: join(root, "dist/edge.mjs"),
+      DEPLOY_MCP_CONTROL: join(dist, "control.mjs"),
+      DEPLOY_MCP_EDGE: join(dist, "edge.mjs"),
       // A test changes nothing of the machine's own network.
       DEPLOY_MCP_EGRESS: "none",
       ...env

@@ -2,70 +2,42 @@
  * Two control processes on one Postgres and one home: one acts, the other forwards to it and takes
  * over when the first stops, is killed or freezes. Who asks the second never notices.
  */
-import type { ChildProcess } from "node:child_process"
 import { existsSync } from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
 import { onPostgres } from "@deploy-mcp/runtime/store/testing/Databases"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { agents } from "./Agents.ts"
-import { type Api, apiOf, Refused } from "./Api.ts"
+import { type Api, Refused } from "./Api.ts"
+import { type Control, type Controls, controlsOf } from "./Controls.ts"
 import { eventually } from "./Eventually.ts"
-import { endOf, freePort, type Platform, spawnControl, startPlatform } from "./Platform.ts"
+import { endOf, freePort, type Platform, startPlatform } from "./Platform.ts"
 import { ask } from "./Requests.ts"
 import { nodeApp } from "./Samples.ts"
 import type { WorkTree } from "./WorkTree.ts"
 
-interface Control {
-  readonly port: number
-  readonly child: ChildProcess
-  readonly output: () => string
-  readonly api: Api
-}
-
 onPostgres((fresh) => {
   let platform: Platform
   let tree: WorkTree
-  let env: Readonly<Record<string, string>>
+  let controls: Controls
   /** The one that acts, and the one that stands by. */
   let holder: Pick<Control, "api"> & Partial<Control>
   let other: Control
-  const started: Array<ChildProcess> = []
 
   beforeAll(async () => {
-    env = { DEPLOY_MCP_DATABASE_URL: fresh(), DEPLOY_MCP_TAKEOVER: "2" }
+    const env = { DEPLOY_MCP_DATABASE_URL: fresh(), DEPLOY_MCP_TAKEOVER: "2" }
     platform = await startPlatform(env)
+    controls = controlsOf(platform, env)
     tree = await platform.workTree()
     holder = platform
     await platform.api.repository("shop")
     await platform.api.createService({ repo: "shop", name: "shop" })
     await push("v1", platform.api)
-    other = await standby()
+    other = await controls.standby()
   })
   afterAll(async () => {
-    for (const child of started) child.kill("SIGKILL")
-    await Promise.all(started.map(endOf))
+    await controls?.dispose()
     await platform.dispose()
   })
-
-  const spawned = (ports: { readonly port: number; readonly appsPort: number }, home: string) => {
-    const child = spawnControl(home, ports, env)
-    started.push(child)
-    let output = ""
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        output += text
-      })
-    }
-    return { port: ports.port, child, output: () => output, api: apiAt(ports.port) }
-  }
-  const apiAt = (port: number) => apiOf(() => `http://127.0.0.1:${port}`, platform.key)
-
-  const standby = async (): Promise<Control> => {
-    const ports = { port: await freePort(), appsPort: platform.ports().appsPort }
-    const control = spawned(ports, platform.home)
-    await eventually("it stands by", () => control.output().includes("Standing by"))
-    return control
-  }
 
   const push = async (version: string, api: Api, slow = {}) => {
     await tree.commit(nodeApp(version, slow))
@@ -129,7 +101,7 @@ onPostgres((fresh) => {
         [{ port: free, appsPort: free }, platform.home, "DEPLOY_MCP_APPS_PORT"],
         [{ port: free, appsPort }, `${platform.folder}/elsewhere`, platform.home]
       ] as const) {
-        const refused = spawned(ports, home)
+        const refused = controls.spawned(ports, home)
         assert.strictEqual(await endOf(refused.child), 1)
         assert.include(refused.output(), reason)
         assert.notMatch(refused.output(), /^\s+at /mu)
@@ -140,7 +112,7 @@ onPostgres((fresh) => {
   /** Starts what ended again, to stand by for the one that took over. */
   const swap = async () => {
     holder = other
-    other = await standby()
+    other = await controls.standby()
   }
 
   it("takes over from one that is stopped, and no request fails", async () => {
