@@ -31,6 +31,7 @@ const platform = Layer.effect(
       startTimeout: 60_000,
       minFreeDisk: 0,
       artifactQuota: 0,
+      repositoryQuota: 0,
       keptReleases: 5,
       openPerKey: 0,
       openPerOwner: 0,

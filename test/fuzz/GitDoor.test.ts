@@ -22,6 +22,7 @@ const access = Layer.succeed(GitAccess, {
     asked.push(owner, repo)
     return Effect.fail(refuse("unauthorized", "The token is not valid."))
   },
+  objection: () => Effect.succeed(null),
   pushed: () => Stream.empty
 })
 const runtime = ManagedRuntime.make(

@@ -25,6 +25,11 @@ export interface GitExchange {
   readonly protocol: string | undefined
   readonly body: Stream.Stream<Uint8Array, GitError>
   /**
+   * Asked when a push has arrived whole and nothing has moved: why it may not add so many bytes to the
+   * repository, in one line for the pusher; null: it may. Absent: any push may.
+   */
+  readonly objection?: (bytes: number) => Effect.Effect<string | null>
+  /**
    * Called once after a push has moved branches; what it emits is shown to the pusher line by line,
    * and the push ends when it ends.
    */
@@ -64,6 +69,11 @@ export class Git extends Context.Service<
     readonly removeRepository: (repository: Repository) => Effect.Effect<void, GitError>
     /** Every repository of which something is kept here, if only what was fetched of it. */
     readonly kept: Effect.Effect<ReadonlyArray<KeptRepository>, GitError>
+    /**
+     * Bytes that the repository takes here, 0 when it does not exist. What another host has and is kept
+     * here only to be quick does not count.
+     */
+    readonly bytes: (repository: Repository) => Effect.Effect<number, GitError>
     /** The newest commit of a branch now; null when the branch or the repository does not exist. */
     readonly head: (
       repository: Repository,

@@ -95,6 +95,13 @@ export const settings = Config.all({
    * nothing is built for that owner. 0: there is no quota.
    */
   artifactQuota: Config.schema(Quota, "DEPLOY_MCP_ARTIFACT_QUOTA").pipe(Config.withDefault(51_200)),
+  /**
+   * MiB of repositories on the built-in git host that one owner may have: beyond it pushes and deployed
+   * files are refused. 0: there is no quota.
+   */
+  repositoryQuota: Config.schema(Quota, "DEPLOY_MCP_REPOSITORY_QUOTA").pipe(
+    Config.withDefault(10_240)
+  ),
   /** Releases of a service before the live one whose artifacts are kept, to go back to; at least 1. */
   keptReleases: Config.schema(KeptReleases, "DEPLOY_MCP_KEEP_RELEASES").pipe(Config.withDefault(5)),
   /**

@@ -17,6 +17,8 @@ export class Platform extends Context.Service<
     readonly minFreeDisk: number
     /** Bytes of artifacts that one owner may have; 0: any number. */
     readonly artifactQuota: number
+    /** Bytes of repositories on the built-in host that one owner may have; 0: any number. */
+    readonly repositoryQuota: number
     /** Releases of a stage before its live one whose artifacts are kept. */
     readonly keptReleases: number
     /** Deployments that one key may have open; 0: any number. */

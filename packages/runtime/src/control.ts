@@ -28,6 +28,7 @@ const main = Effect.gen(function* () {
     trashRetention,
     minFreeDisk,
     artifactQuota,
+    repositoryQuota,
     takeover,
     reconcileEvery,
     egress,
@@ -50,7 +51,8 @@ const main = Effect.gen(function* () {
     startTimeout: startTimeout * second,
     trashRetention: trashRetention * day,
     minFreeDisk: minFreeDisk * mebibyte,
-    artifactQuota: artifactQuota * mebibyte
+    artifactQuota: artifactQuota * mebibyte,
+    repositoryQuota: repositoryQuota * mebibyte
   }
   const program = edge ?? new URL("../../edge/src/main.ts", import.meta.url).pathname
   yield* Effect.gen(function* () {

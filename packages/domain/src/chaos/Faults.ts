@@ -74,6 +74,7 @@ export const git = (faults: Shape, real: Git["Service"]): Git["Service"] => {
     ...real,
     ensureRepository: (repository) => around("ensureRepository", real.ensureRepository(repository)),
     removeRepository: (repository) => around("removeRepository", real.removeRepository(repository)),
+    bytes: (repository) => around("bytes", real.bytes(repository)),
     head: (repository, branch) => around("head", real.head(repository, branch)),
     branches: (repository) => around("branches", real.branches(repository)),
     checkout: (repository, commit, directory) =>

@@ -38,6 +38,10 @@ export interface GitWorld<W> {
   readonly unsupported?: ReadonlyArray<"exchange" | "commit">
 }
 
+/** Hard to compress: a kilobyte of numbers that follow from each other. */
+const randomLine = Array.from({ length: 100 }, (_, n) => (Math.sin(n + 1) * 1e9).toFixed(9)).join(
+  ""
+)
 const main = BranchName.make("main")
 const deep = BranchName.make("feature/deep")
 const one: Files = { "index.html": "one", "folder/a.txt": "a\r\nb\n" }
@@ -142,6 +146,25 @@ export const suite = <W>(
         yield* Laws.converges({ instance, change: ensure(id), look }, [null, []])
         const into = yield* folder
         yield* Laws.isRejected(instance(checkout(id, commit, into)))
+      })
+    })
+
+    const counts = "counts what it keeps of a repository, and nothing of one that is not there"
+    it.effect(make === undefined ? counts : "counts nothing of what others keep", () => {
+      const id = idOf(12)
+      const bytes = instance(Git.use((git) => git.bytes(id)))
+      return Effect.gen(function* () {
+        assert.strictEqual(yield* bytes, 0)
+        yield* instance(Effect.andThen(ensure(id), push(id, main, one)))
+        const first = yield* bytes
+        yield* instance(push(id, main, { ...two, more: randomLine }))
+        const second = yield* bytes
+        if (make !== undefined) return assert.deepStrictEqual([first, second], [0, 0])
+        assert.isAbove(first, 0)
+        assert.isAtLeast(second, first + randomLine.length / 2)
+        const both = Git.use((git) => git.bytes(id))
+        const around = Effect.all([both, Effect.andThen(remove(id), both)])
+        assert.deepStrictEqual(yield* instance(around), [second, 0])
       })
     })
 

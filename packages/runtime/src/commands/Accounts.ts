@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { Accounts, type KeyView } from "@deploy-mcp/domain/commands/Accounts"
 import { refuse } from "@deploy-mcp/domain/Failure"
+import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import {
   Principal,
   type PrincipalData,
@@ -20,6 +21,7 @@ import { isolationLines } from "./Isolation.ts"
 import { keyForm, mintKey } from "./KeyMint.ts"
 import { iso } from "./Present.ts"
 import { projectCommands } from "./Projects.ts"
+import { repositoryQuota } from "./RepositoryQuota.ts"
 
 const remembered = 60_000
 const day = 86_400_000
@@ -34,6 +36,7 @@ const make = Effect.gen(function* () {
   const deploys = yield* Deploys
   const platform = yield* Platform
   const usage = yield* UsageStore
+  const repositories = yield* repositoryQuota
   const mint = yield* mintKey
 
   /** Verified keys by the hash of what was sent; a revocation empties it. */
@@ -127,6 +130,12 @@ const make = Effect.gen(function* () {
     return rows.filter(({ projectId }) => project === null || projectId === project)
   })
 
+  const repositoriesLine = (owner: OwnerId) =>
+    repositories.used(owner).pipe(
+      Effect.map((bytes) => [usageLine("Repositories", bytes, repositories.quota)]),
+      Effect.catchTag("GitError", () => Effect.succeed([]))
+    )
+
   const regions =
     deploys.names.length === 1
       ? []
@@ -154,7 +163,8 @@ const make = Effect.gen(function* () {
         platform: [
           ...(node === null ? ["The edge is being started."] : isolationLines(node.isolation)),
           ...regions,
-          usageLine("Artifacts", yield* usage.artifacts(principal.owner), platform.artifactQuota)
+          usageLine("Artifacts", yield* usage.artifacts(principal.owner), platform.artifactQuota),
+          ...(yield* repositoriesLine(principal.owner))
         ],
         next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
       }

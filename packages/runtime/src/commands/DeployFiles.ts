@@ -21,6 +21,7 @@ import { followers } from "./Followers.ts"
 import { identifying } from "./Identify.ts"
 import { Present } from "./Present.ts"
 import { orRefused } from "./Repositories.ts"
+import { repositoryQuota } from "./RepositoryQuota.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { filesOf } from "./Tarball.ts"
 
@@ -39,6 +40,7 @@ export const deployFiles = Effect.gen(function* () {
   const create = yield* createService
   const admit = yield* admission
   const { deployFollowers } = yield* followers
+  const quota = yield* repositoryQuota
 
   return Effect.fn("Services.deployFiles")(function* (input: DeployFiles) {
     yield* requireScope("services:deploy")
@@ -83,6 +85,9 @@ export const deployFiles = Effect.gen(function* () {
           const git = gits.get(gitInstance)
           const message = input.message ?? "Files deployed by an agent"
           yield* orRefused(git.ensureRepository(repository))
+          const bytes = files.reduce((sum, { content }) => sum + content.length, 0)
+          const refusal = yield* orRefused(quota.objection(principal.owner, bytes))
+          if (refusal !== null) return yield* refusal
           return yield* orRefused(git.commit(repository, branch, files, message))
         })
       )

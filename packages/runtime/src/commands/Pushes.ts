@@ -24,6 +24,7 @@ import { admission } from "./Admission.ts"
 import { followers } from "./Followers.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
+import { repositoryQuota } from "./RepositoryQuota.ts"
 import { isVisible } from "./RepositoryVisibility.ts"
 
 const invisible = refuse("not_found", "There is no such repository for this token.", {
@@ -50,6 +51,7 @@ const make = Effect.gen(function* () {
   const gits = yield* Gits
   const { deployFollowers, deployHead } = yield* followers
   const admit = yield* admission
+  const quota = yield* repositoryQuota
 
   /** A repository token opens its one repository, an API key those of its owner. */
   const authorize = Effect.fn("Pushes.authorize")(function* (
@@ -101,6 +103,20 @@ const make = Effect.gen(function* () {
     allowed
       ? Effect.void
       : Effect.fail(refuse("forbidden", `This token does not allow to ${access} the repository.`))
+
+  /** Where git can't say what repositories have, a push is not lost: it is the quota that waits. */
+  const objection = Effect.fnUntraced(
+    function* (repository: RepositoryId, bytes: number) {
+      const { ownerId } = yield* repositories.withOwner(repository)
+      const refusal = yield* quota.objection(ownerId, bytes)
+      if (refusal === null) return null
+      const { cause, code, next } = refusal.failure
+      return `${code}: ${cause} ${next}`
+    },
+    Effect.catchTag("GitError", ({ reason }) =>
+      Effect.as(Effect.logWarning("repositories could not be measured", reason), null)
+    )
+  )
 
   /** One stream for the terminal of the pusher: its lines end when all deployments have ended. */
   const pushed = (repository: RepositoryId, updates: ReadonlyArray<RefUpdate>) =>
@@ -202,7 +218,7 @@ const make = Effect.gen(function* () {
     )
 
   yield* Effect.forkScoped(catchUp)
-  return { authorize, pushed }
+  return { authorize, objection, pushed }
 })
 
 export const layer = Layer.effect(GitAccess, make)

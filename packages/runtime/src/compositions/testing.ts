@@ -30,6 +30,8 @@ export interface TestingOptions {
   /** Deployments that may be open; 0: any number. */
   readonly openPerKey?: number
   readonly openPerOwner?: number
+  /** Bytes; every repository has as many as the files of its commits. */
+  readonly repositoryQuota?: number
   /** Repositories, builds and the node that several control planes share. */
   readonly doubles?: ReturnType<typeof doublesIn>
   /** Reads public repositories of other hosts; without it there is only the built-in host. */
@@ -57,6 +59,7 @@ export const testing = (
     artifactQuota = 0,
     openPerKey = 0,
     openPerOwner = 0,
+    repositoryQuota = 0,
     doubles = doublesIn(home),
     publicGit,
     instances,
@@ -73,6 +76,7 @@ export const testing = (
     startTimeout: 60_000,
     minFreeDisk: 0,
     artifactQuota,
+    repositoryQuota,
     keptReleases: 5,
     openPerKey,
     openPerOwner,

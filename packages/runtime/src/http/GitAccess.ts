@@ -23,6 +23,8 @@ export class GitAccess extends Context.Service<
       { readonly repository: Repository; readonly gitInstance: string },
       CommandError
     >
+    /** Why a push may not add so many bytes to the repository, as one line; null: it may. */
+    readonly objection: (repository: RepositoryId, bytes: number) => Effect.Effect<string | null>
     /** Called once after a push has moved branches; its lines are shown while the push waits. */
     readonly pushed: (
       repository: RepositoryId,

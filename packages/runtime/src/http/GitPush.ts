@@ -44,6 +44,7 @@ const serve = Effect.fn("GitPush.serve")(
       contentEncoding: request.headers["content-encoding"],
       protocol: request.headers["git-protocol"],
       body: asked.method === "GET" ? Stream.empty : Stream.mapError(request.stream, () => hungUp),
+      objection: (bytes) => access.objection(repository.id, bytes),
       pushed: (updates) => access.pushed(repository.id, updates)
     })
     return HttpServerResponse.stream(reply.body, { status: reply.status, headers: reply.headers })

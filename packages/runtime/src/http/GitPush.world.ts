@@ -48,6 +48,7 @@ export function world(settings: Record<string, unknown>) {
         ? Effect.fail(refuse("forbidden", "This token can only read."))
         : Effect.succeed({ repository: grant.repository, gitInstance: "internal" })
     },
+    objection: () => Effect.succeed(null),
     pushed: (repository, updates) => progress.get(repository)?.(updates) ?? Stream.empty
   })
   const Directory = Layer.effect(

@@ -10,8 +10,8 @@ export interface Backend {
   readonly output: Readable
   /** What the hooks say, as it grows; complete when `gone`. */
   readonly reported: () => string
-  /** Ends when the report has a line `end`, or will never have one. */
-  readonly reportEnded: Effect.Effect<void>
+  /** Ends when the report matches, or never will. */
+  readonly awaitReport: (pattern: RegExp) => Effect.Effect<void>
   /** What the pusher's terminal shows. */
   readonly answer: Writable
   /**
@@ -88,13 +88,16 @@ export const launch = (
           input,
           output,
           reported: () => text,
-          reportEnded: Effect.callback<void>((done) => {
-            const look = () => {
-              if (report.closed || /(^|\n)end\n$/.test(text)) done(Effect.void)
-            }
-            report.on("data", look).once("close", look)
-            look()
-          }),
+          awaitReport: (pattern) =>
+            Effect.callback<void>((done) => {
+              const look = () => {
+                if (!report.closed && !pattern.test(text)) return
+                report.off("data", look).off("close", look)
+                done(Effect.void)
+              }
+              report.on("data", look).once("close", look)
+              look()
+            }),
           answer,
           isGone: () => report.closed,
           gone: closed,

@@ -4,6 +4,7 @@
  * ways. All of it lives in the caller's scope: a client that hangs up ends the scope, and with it
  * every process and the stream of progress.
  */
+import { join } from "node:path"
 import type { Readable } from "node:stream"
 import type { GitExchange, GitReply, RefUpdate } from "@deploy-mcp/domain/Git"
 import { type Duration, Effect, Fiber, type Scope, Stream } from "effect"
@@ -11,9 +12,10 @@ import { rejected, unavailable } from "../GitFault.ts"
 import type { Advertise } from "./Advertisement.ts"
 import * as Backend from "./Backend.ts"
 import { always, type GitHost, readText } from "./GitHost.ts"
-import { parseReport } from "./Hooks.ts"
+import { arrivedIn, arrivedLine, parseReport } from "./Hooks.ts"
 import type { Receivers } from "./Receivers.ts"
 import { head } from "./Refs.ts"
+import { bytesBelow, type Sizes } from "./Sizes.ts"
 
 export interface ExchangeLimits {
   readonly maxPushBytes: number
@@ -31,6 +33,7 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   host: GitHost,
   advertise: Advertise,
   receivers: Receivers,
+  sizes: Sizes,
   limits: ExchangeLimits,
   lasting: Scope.Scope,
   request: GitExchange
@@ -62,7 +65,12 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   push.report = backend.reported
   yield* Effect.forkScoped(Effect.andThen(Effect.sleep(limits.timeLimit), backend.stop))
   const received = yield* Effect.forkScoped(handOn(request, backend, limits.maxPushBytes))
-  yield* Effect.forkScoped(showProgress(request, backend, push))
+  yield* Effect.forkScoped(
+    Effect.andThen(
+      answerWhetherThereIsRoom(request, repository, sizes, backend),
+      showProgress(request, backend, push)
+    )
+  )
   return plainPush ? pushReply(backend, received) : yield* reply(backend, received)
 })
 
@@ -153,10 +161,26 @@ const handOn = (request: GitExchange, backend: Backend.Backend, maxPushBytes: nu
   )
 }
 
+/** Refused, git removes what the push brought; nothing of it was in the repository yet. */
+const answerWhetherThereIsRoom = Effect.fnUntraced(function* (
+  { objection }: GitExchange,
+  repository: string,
+  sizes: Sizes,
+  backend: Backend.Backend
+) {
+  yield* backend.awaitReport(arrivedLine)
+  if (!arrivedLine.test(backend.reported())) return
+  const folder = arrivedIn(backend.reported())
+  const bytes = folder === null ? 0 : yield* bytesBelow(join(repository, "objects", folder))
+  const why = bytes === 0 || objection === undefined ? null : yield* objection(bytes)
+  if (why === null) yield* sizes.grow(repository, bytes)
+  yield* Backend.write(backend.answer, why === null ? "ok\n" : `${why.replace(control, "")}\n`)
+})
+
 /** The refs have moved when the hook reports; the push ends when the hook has nothing to print. */
 const showProgress = (request: GitExchange, backend: Backend.Backend, push: Push) =>
   Effect.gen(function* () {
-    yield* backend.reportEnded
+    yield* backend.awaitReport(/(^|\n)end\n$/u)
     const { ended, moved } = parseReport(backend.reported())
     if (!ended) return
     push.told = true

@@ -11,6 +11,7 @@ import * as GitHost from "./GitHost.ts"
 import * as Receivers from "./Receivers.ts"
 import { branches, head } from "./Refs.ts"
 import { ensure, remove, sweep } from "./Repositories.ts"
+import * as Sizes from "./Sizes.ts"
 
 const config = Config.all({
   /** Bytes of one push. */
@@ -30,6 +31,7 @@ const make = (settings: Config.Success<typeof config>) =>
     Git,
     Effect.gen(function* () {
       const { directory } = yield* Provider.Host
+      const sizes = Sizes.make()
       const lasting = yield* Effect.scope
       // A machine without git still starts; every call then says what is missing.
       const host = yield* Effect.exit(GitHost.open(directory, settings.path))
@@ -44,8 +46,14 @@ const make = (settings: Config.Success<typeof config>) =>
         ensureRepository: (repository) =>
           Effect.flatMap(host, (host) => ensure(host, host.pathOf(repository))),
         removeRepository: (repository) =>
-          Effect.flatMap(host, (host) => remove(host, host.pathOf(repository))),
+          Effect.flatMap(host, (host) =>
+            Effect.andThen(
+              remove(host, host.pathOf(repository)),
+              sizes.forget(host.pathOf(repository))
+            )
+          ),
         kept: Effect.flatMap(host, ({ directory }) => kept(directory, false)),
+        bytes: (repository) => Effect.flatMap(host, (host) => sizes.of(host.pathOf(repository))),
         head: (repository, branch) =>
           Effect.flatMap(host, (host) => head(host.pathOf(repository), branch)),
         branches: (repository) =>
@@ -56,11 +64,13 @@ const make = (settings: Config.Success<typeof config>) =>
           ),
         commit: (repository, branch, files, message) =>
           Effect.flatMap(host, (host) =>
-            commitFiles(host, settings, host.pathOf(repository), branch, files, message)
+            commitFiles(host, settings, host.pathOf(repository), branch, files, message).pipe(
+              Effect.ensuring(sizes.forget(host.pathOf(repository)))
+            )
           ),
         exchange: (request) =>
           Effect.flatMap(Effect.all([host, advertise]), ([host, advertise]) =>
-            exchange(host, advertise, receivers, settings, lasting, request)
+            exchange(host, advertise, receivers, sizes, settings, lasting, request)
           )
       })
     })

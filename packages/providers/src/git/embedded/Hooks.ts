@@ -34,6 +34,14 @@ while read -r old new ref; do
   esac
   [ \${#name} -le 200 ] || refuse 'the name of a branch can have at most 200 characters.'
 done
+if [ $refused = 0 ]; then
+  printf 'arrived %s\\n' "$GIT_QUARANTINE_PATH" >&3
+  read -r answer <&4
+  if [ "$answer" != ok ]; then
+    printf '%s\\n' "\${answer:-the platform did not say whether there is room; push again.}"
+    refused=1
+  fi
+fi
 exit $refused
 `
 
@@ -49,6 +57,13 @@ export const hooks: Readonly<Record<string, string>> = {
   "pre-receive": preReceive,
   "post-receive": postReceive
 }
+
+/** What has arrived is whole, but for the branches. */
+export const arrivedLine = /(^|\n)arrived (.*)\n/u
+
+/** The name of the folder in a repository's `objects` that a push waits in; null: it brought nothing. */
+export const arrivedIn = (text: string): string | null =>
+  /\/(tmp_objdir-incoming-[A-Za-z0-9]+)$/u.exec(arrivedLine.exec(text)?.[2] ?? "")?.[1] ?? null
 
 /** What the hooks have said so far on descriptor 3. */
 export interface HookReport {

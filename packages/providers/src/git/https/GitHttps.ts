@@ -45,6 +45,7 @@ const layer =
             yield* Mirror.remove(yield* client, id)
           }),
           kept: Effect.flatMap(client, ({ mirrors }) => kept(mirrors, true)),
+          bytes: () => Effect.succeed(0),
           head: Effect.fn("GitHttps.head")(function* (repository, branch) {
             return yield* head(yield* client, yield* locate(repository), branch)
           }),

@@ -88,6 +88,12 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
           const named = files.map(({ path, content }) => [path, text.decode(content)] as const)
           return Effect.succeed(commit(repository.id, branch, Object.fromEntries(named)))
         }),
+      bytes: (repository) =>
+        Effect.sync(() => {
+          const commits = repositories.get(repository.id)?.commits.values() ?? []
+          const texts = [...commits].flatMap((files) => Object.values(files))
+          return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+        }),
       exchange: () =>
         Effect.fail(new GitError({ reason: new Unsupported({ feature: "git over HTTP" }) }))
     })
