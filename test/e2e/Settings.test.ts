@@ -56,6 +56,9 @@ describe("a start with a settings file", () => {
       "10.0.0.5/24: the address is not the first one of its /24."
     ],
     ["DEPLOY_MCP_LOG_RATE", "0", "Expected a value between 1 and 1000000."],
+    ["DEPLOY_MCP_LOG_SIZE", "0", "Expected a value greater than or equal to 1."],
+    ["DEPLOY_MCP_ARTIFACT_QUOTA", "-1", "Expected a value greater than or equal to 0."],
+    ["DEPLOY_MCP_KEEP_RELEASES", "0", "Expected a value greater than or equal to 1."],
     ["DEPLOY_MCP_EGRESS", "all", 'Expected "public" | "none".']
   ])("ends with one line when %s is %s", async (setting, value, problem) => {
     const home = join(folder, "home")

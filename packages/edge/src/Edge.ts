@@ -60,6 +60,8 @@ export interface EdgeOptions {
   readonly frozenMs?: number
   /** Lines that a service may print in a second. */
   readonly logRate?: number
+  /** Bytes of what a service has printed that are kept. */
+  readonly logBytes?: number
   /** What schedules go by. */
   readonly time?: Time
   /** What differs from the default ones. */
@@ -105,6 +107,7 @@ const serve = async (
     folder: join(home, "logs", "runtime"),
     log,
     ...(options.logRate === undefined ? {} : { linesPerSecond: options.logRate }),
+    ...(options.logBytes === undefined ? {} : { bytes: options.logBytes }),
     onDropped: (stage, lines) => {
       meters.of(stage).droppedLines += lines
     }

@@ -6,7 +6,7 @@ import { makeRuntimeLog } from "./RuntimeLog.ts"
 import { idOf, is, processRelease, stageOf, startHarness } from "./testing/EdgeHarness.ts"
 
 const stage = idOf<string>("stg", 1)
-const setUp = async (segmentBytes?: number) => {
+const setUp = async (bytes?: number) => {
   const folder = await mkdtemp(join(tmpdir(), "edge-log-"))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const open = () =>
@@ -14,7 +14,7 @@ const setUp = async (segmentBytes?: number) => {
       folder,
       log: () => {},
       linesPerSecond: Number.POSITIVE_INFINITY,
-      ...(segmentBytes === undefined ? {} : { segmentBytes })
+      ...(bytes === undefined ? {} : { bytes })
     })
   const segments = () => readdir(join(folder, stage))
   return { folder, open, segments }
@@ -38,7 +38,7 @@ describe("the runtime log", () => {
   })
 
   it("keeps the newest segments only, each of about its size", async () => {
-    const { folder, open, segments } = await setUp(2_000)
+    const { folder, open, segments } = await setUp(8_000)
     const log = open()
     for (let round = 0; round < 20; round += 1) {
       for (let at = 0; at < 20; at += 1) log.append(stage, "rel", "stdout", "x".repeat(40))
@@ -53,7 +53,24 @@ describe("the runtime log", () => {
     }
     const kept = await log.read(stage, 0, 10_000)
     assert.strictEqual(kept.at(-1)?.seq, 400)
-    assert.strictEqual(kept.length, 400 - (kept[0]?.seq ?? 0) + 1)
+    const [gap, first] = kept
+    assert(gap !== undefined && first !== undefined)
+    assert.deepEqual(
+      [gap.stream, gap.text],
+      ["platform", `${gap.seq} lines that stood here are not kept.`]
+    )
+    assert.strictEqual(first.seq, gap.seq + 1)
+    assert.strictEqual(kept.length, 400 - gap.seq + 1)
+
+    // It stands wherever somebody begins to read, and nowhere else.
+    assert.deepEqual(texts(await log.read(stage, first.seq - 11, 1)), [
+      "10 lines that stood here are not kept."
+    ])
+    assert.deepEqual(texts(await log.read(stage, gap.seq, 1)), [first.text])
+    const pages = [await log.read(stage, 0, 7), await log.read(stage, gap.seq + 6, 10_000)]
+    assert.deepEqual(pages.flat(), kept)
+    const again = open()
+    assert.deepEqual(await again.read(stage, 0, 10_000), kept)
   })
 
   it("leaves out what is too much in a second, and says how much it was", async () => {
@@ -136,7 +153,7 @@ describe("the runtime log", () => {
   })
 
   it("loses no line of many between disk and memory", async () => {
-    const { open } = await setUp(100_000)
+    const { open } = await setUp(400_000)
     const log = open()
     const seen: Array<number> = []
     let at = 0

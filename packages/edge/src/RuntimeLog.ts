@@ -1,6 +1,7 @@
 /**
  * What the processes of each stage print: the newest few segments on disk, one JSON object a line,
- * numbered without gaps from the stage's first line on, also across restarts.
+ * numbered without gaps from the stage's first line on, also across restarts. Where lines are not kept
+ * any more, whoever reads is told how many.
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs"
 import { appendFile, readFile, rm } from "node:fs/promises"
@@ -35,8 +36,8 @@ export interface RuntimeLog {
 export interface RuntimeLogOptions {
   readonly folder: string
   readonly log: Log
-  readonly segmentBytes?: number
-  readonly segments?: number
+  /** Bytes that one stage's log may have. */
+  readonly bytes?: number
   /** What is more is left out, and a line of the platform says so. */
   readonly linesPerSecond?: number
   /** Lines of a stage that were not kept. */
@@ -94,15 +95,11 @@ interface StageLog {
 
 const openStageLog = (
   folder: string,
-  {
-    linesPerSecond = 2_000,
-    log,
-    segmentBytes = 1024 * 1024,
-    segments: maxSegments = 4
-  }: RuntimeLogOptions,
+  { linesPerSecond = 2_000, log, bytes: maxBytes = 4 * 1024 ** 2 }: RuntimeLogOptions,
   onDropped: (lines: number) => void
 ): StageLog => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const segmentBytes = Math.ceil(maxBytes / maxSegments)
   const { last, segments } = recover(folder)
   const waiting = new Set<(more: boolean) => void>()
   const pathOf = (segment: Segment): string => join(folder, nameOf(segment.first))
@@ -188,7 +185,7 @@ const openStageLog = (
       // This array keeps what it has, also when a write that ends meanwhile replaces it.
       const fresh = memory
       const oldest = fresh[0]?.seq ?? seq + 1
-      if (after >= oldest - 1) return linesAfter(fresh, after, limit)
+      if (after >= oldest - 1) return told(linesAfter(fresh, after, limit), after, limit)
       const lines: Array<StoredLine> = []
       for (const [index, segment] of segments.entries()) {
         const next = segments[index + 1]
@@ -196,7 +193,8 @@ const openStageLog = (
         const text = await readFile(pathOf(segment), "utf8").catch(() => "")
         lines.push(...linesAfter(parse(text), lines.at(-1)?.seq ?? after, limit - lines.length))
       }
-      return [...lines, ...linesAfter(fresh, lines.at(-1)?.seq ?? after, limit - lines.length)]
+      lines.push(...linesAfter(fresh, lines.at(-1)?.seq ?? after, limit - lines.length))
+      return told(lines, after, limit)
     },
     onceMore: (after, callback) => {
       const once = (more: boolean): void => {
@@ -224,6 +222,8 @@ interface Segment {
   readonly first: number
   bytes: number
 }
+
+const maxSegments = 4
 
 /** Lines that stay in memory while somebody follows. */
 const followedLines = 1_000
@@ -282,6 +282,18 @@ const parse = (text: string): Array<StoredLine> => {
   }
   return lines
 }
+
+/** With a line of the platform in front of each one that does not follow the line before it. */
+const told = (lines: ReadonlyArray<StoredLine>, after: number, limit: number) =>
+  lines
+    .flatMap((line, at): ReadonlyArray<StoredLine> => {
+      const missing = line.seq - (lines[at - 1]?.seq ?? after) - 1
+      if (missing <= 0) return [line]
+      const text = `${missing} lines that stood here are not kept.`
+      const { release } = line
+      return [{ seq: line.seq - 1, at: line.at, stream: "platform", text, release }, line]
+    })
+    .slice(0, Math.max(0, limit))
 
 const linesAfter = (lines: ReadonlyArray<StoredLine>, from: number, limit: number) => {
   const start = lines.findIndex((line) => line.seq > from)

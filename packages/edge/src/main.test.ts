@@ -62,6 +62,7 @@ const site = staticRelease(1, import.meta.dirname)
 describe("the edge as a process", () => {
   it.each([
     [{ DEPLOY_MCP_LOG_RATE: "0" }, "DEPLOY_MCP_LOG_RATE must be a whole number above 0"],
+    [{ DEPLOY_MCP_LOG_SIZE: "0" }, "DEPLOY_MCP_LOG_SIZE must be a whole number above 0"],
     [{ DEPLOY_MCP_EGRESS: "all" }, "DEPLOY_MCP_EGRESS must be public or none"],
     [
       { DEPLOY_MCP_EGRESS_ALLOW: "10.0.0.5/24" },

@@ -29,27 +29,20 @@ const egressOf = ({
   return { reach, allow: ranges }
 }
 
-const logRateOf = ({ DEPLOY_MCP_LOG_RATE: lines = "2000" }: NodeJS.ProcessEnv): number => {
-  const rate = Number(lines)
-  if (Number.isInteger(rate) && rate >= 1) return rate
-  throw new Error("DEPLOY_MCP_LOG_RATE must be a whole number above 0")
-}
-
-const pauseAfterOf = ({
-  DEPLOY_MCP_RESTART_LIMIT: ends = String(defaultPauseAfter)
-}: NodeJS.ProcessEnv): number => {
-  const limit = Number(ends)
-  if (Number.isInteger(limit) && limit >= 0) return limit
-  throw new Error("DEPLOY_MCP_RESTART_LIMIT must be a whole number")
+const wholeOf = (name: string, usual: number, least: 0 | 1): number => {
+  const value = Number(env[name] ?? usual)
+  if (Number.isInteger(value) && value >= least) return value
+  throw new Error(`${name} must be a whole number${least === 1 ? " above 0" : ""}`)
 }
 
 try {
-  const pauseAfter = pauseAfterOf(env)
+  const pauseAfter = wholeOf("DEPLOY_MCP_RESTART_LIMIT", defaultPauseAfter, 0)
   const edge = await startEdge({
     home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
     appsPort: Number(env.DEPLOY_MCP_APPS_PORT ?? 8080),
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
-    logRate: logRateOf(env),
+    logRate: wholeOf("DEPLOY_MCP_LOG_RATE", 2_000, 1),
+    logBytes: wholeOf("DEPLOY_MCP_LOG_SIZE", 4, 1) * 1024 ** 2,
     makeProcesses: (options) =>
       makeProcesses({ ...options, egress: egressOf(env) }, { ...defaultBackoff, pauseAfter })
   })

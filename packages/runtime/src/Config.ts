@@ -17,6 +17,8 @@ const LinesPerSecond = Schema.NumberFromString.check(
 /** The release before the live one still answers its last requests while artifacts are collected. */
 const KeptReleases = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
 
+const Mebibytes = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
+
 /** 0: there is none. */
 const Quota = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
 
@@ -76,6 +78,11 @@ export const settings = Config.all({
    * how many. Holds from the edge's next start.
    */
   logRate: Config.schema(LinesPerSecond, "DEPLOY_MCP_LOG_RATE").pipe(Config.withDefault(2_000)),
+  /**
+   * MiB of what one service has printed that are kept: the oldest lines go first, and whoever reads where
+   * they stood is told how many. Holds from the edge's next start.
+   */
+  logSize: Config.schema(Mebibytes, "DEPLOY_MCP_LOG_SIZE").pipe(Config.withDefault(4)),
   /**
    * Ends of a live process within ten minutes after which it is paused: it is started again by the next
    * release alone. 0: never. Holds from the edge's next start.

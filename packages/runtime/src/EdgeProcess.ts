@@ -28,6 +28,8 @@ export interface EdgeSettings {
   readonly egressAllow: string
   /** Lines that a service may print in a second. */
   readonly logRate: number
+  /** MiB of what a service has printed that are kept. */
+  readonly logSize: number
   /** Ends of a process within ten minutes that pause it; 0: none do. */
   readonly restartLimit: number
 }
@@ -35,7 +37,7 @@ export interface EdgeSettings {
 /** `program` is the edge's entry; the Node.js that runs control runs it too. */
 export const layer = (
   program: string,
-  { egress, egressAllow, logRate, restartLimit }: EdgeSettings
+  { egress, egressAllow, logRate, logSize, restartLimit }: EdgeSettings
 ) =>
   Layer.effect(
     EdgeProcess,
@@ -61,6 +63,7 @@ export const layer = (
           DEPLOY_MCP_EGRESS: egress,
           DEPLOY_MCP_EGRESS_ALLOW: egressAllow,
           DEPLOY_MCP_LOG_RATE: String(logRate),
+          DEPLOY_MCP_LOG_SIZE: String(logSize),
           DEPLOY_MCP_RESTART_LIMIT: String(restartLimit)
         }
         yield* runDetached(program, join(home, "logs", "edge.log"), environment, (pid) => {

@@ -34,6 +34,7 @@ const main = Effect.gen(function* () {
     egress,
     egressAllow,
     logRate,
+    logSize,
     restartLimit,
     ...facts
   } = yield* settings
@@ -67,7 +68,7 @@ const main = Effect.gen(function* () {
         settingsFile,
         takeover: takeover * second,
         reconcileEvery: reconcileEvery * minute,
-        edge: { program, settings: { egress, egressAllow, logRate, restartLimit } },
+        edge: { program, settings: { egress, egressAllow, logRate, logSize, restartLimit } },
         version
       })
     )
