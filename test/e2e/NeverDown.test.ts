@@ -3,6 +3,7 @@
  * between: no visitor gets a 5xx, a broken or refused connection, or an answer too late.
  * `npm run test:never-down` does it for longer.
  */
+import { availableParallelism, loadavg } from "node:os"
 import { afterAll, assert, beforeAll, it } from "vitest"
 import { eventually } from "./Eventually.ts"
 import { load, patienceMs } from "./Load.ts"
@@ -10,6 +11,7 @@ import { type Platform, startPlatform } from "./Platform.ts"
 import { program } from "./Samples.ts"
 
 const rounds = Number(process.env.TEST_REDEPLOYS ?? 12)
+const wasBusy = (loadavg()[0] ?? 0) > availableParallelism()
 const isAlone = process.env.TEST_REDEPLOYS !== undefined
 const name = "busy"
 
@@ -76,13 +78,13 @@ it(`answers every request across ${rounds} deployments`, {
   }
   const { bad, bodies, count, fewest, perSecond, slowestMs } = await visitors.stop()
   console.log(
-    `${rounds} deployments, ${count} requests, ${Math.round(perSecond)} a second, at least ${fewest}, ` +
+    `${rounds} deployments, ${count} requests, ${Math.round(perSecond)} a second, in any five seconds at least ${fewest}, ` +
       `the slowest ${Math.round(slowestMs)} ms, ${bad.length} failures`
   )
   assert.deepStrictEqual(bad, [])
   assert.isAbove(count, rounds * 200)
-  // A machine that runs all tests at the same time may be slower.
-  if (isAlone) assert.isAtLeast(fewest, 200)
+  // A machine that does other things besides serves fewer in its worst moments.
+  if (isAlone) assert.isAtLeast(wasBusy ? perSecond : fewest, 200)
   const versions = Array.from({ length: rounds + 1 }, (_, at) => at + 2)
   const served = versions.filter((number) => !isBack(number)).map((number) => `v${number}`)
   assert.sameMembers([...bodies], served)
