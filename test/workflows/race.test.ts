@@ -6,8 +6,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Services } from "@deploy-mcp/domain/commands/Services"
 import type { DeploymentId } from "@deploy-mcp/domain/model/Ids"
-import { ServiceName } from "@deploy-mcp/domain/model/Names"
+import { IdempotencyKey, RepositoryRef, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { NodeWorld } from "@deploy-mcp/providers/deploy/memory/DeployMemory"
 import { doublesIn, testing } from "@deploy-mcp/runtime/compositions/testing"
 import { onPostgres } from "@deploy-mcp/runtime/store/testing/Databases"
@@ -68,6 +69,40 @@ onPostgres((fresh) => {
       }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "Error")),
     180_000
   )
+
+  it.live(
+    "the same request with one key is one, whichever of the two is asked",
+    () =>
+      Effect.gen(function* () {
+        const controls = yield* twoControls(fresh())
+        const [one, two] = controls
+        one.it.commit({ page: "0" })
+        const asked = [one, two, one, two, one, two]
+        for (const name of names.slice(0, 3)) {
+          yield* Effect.forEach(asked, (control) => control.createOnce(name), atOnce)
+          yield* one.quiet
+          for (const key of ["first", "second"]) {
+            const answers = yield* Effect.forEach(
+              asked,
+              (control) => control.redeployOnce(name, `${name}-${key}`),
+              atOnce
+            )
+            assert.lengthOf([...new Set(answers.map(({ deployment }) => deployment))], 1)
+            yield* one.quiet
+          }
+          const deployments = yield* two.it.list(name)
+          assert.deepStrictEqual(
+            deployments.map(({ cause, status }) => [cause, status]),
+            [
+              ["redeploy", "live"],
+              ["redeploy", "replaced"],
+              ["create", "replaced"]
+            ]
+          )
+        }
+      }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "Error")),
+    180_000
+  )
 })
 
 /** What a test does to one of the two, and sees through it. */
@@ -76,6 +111,7 @@ const control = Effect.gen(function* () {
   const coordinator = yield* Coordinator
   const sql = yield* SqlClient
   const node = yield* NodeWorld
+  const services = yield* Services
 
   const stages = sql<{ id: string; route: string; wanted: number; live: number }>`
     SELECT stages.id, stages.live_release_id AS route,
@@ -86,6 +122,18 @@ const control = Effect.gen(function* () {
   return {
     it,
     cancel: coordinator.cancel,
+    createOnce: (name: ServiceName) =>
+      it.asOwner(
+        services.create({
+          name,
+          repo: RepositoryRef.make("web"),
+          settings: {},
+          variables: {},
+          idempotencyKey: IdempotencyKey.make(`create-${name}`)
+        })
+      ),
+    redeployOnce: (name: ServiceName, key: string) =>
+      it.asOwner(services.redeploy({ name, idempotencyKey: IdempotencyKey.make(key) })),
     idOf: (service: string, number: number) =>
       sql<{ id: DeploymentId }>`SELECT deployments.id FROM deployments
         JOIN services ON services.id = deployments.service_id
