@@ -13,20 +13,22 @@ export interface EgressEdgeOptions {
   readonly homeId?: string
   /** In front of the machine's own. */
   readonly programs?: string
+  readonly tenant?: number
 }
 
 /** An edge of the world's host with one service. */
 export const openEgressEdge = async (
   world: EgressWorld,
   egress: EgressPolicy,
-  { homeId = randomBytes(4).toString("hex"), programs }: EgressEdgeOptions = {}
+  { homeId = randomBytes(4).toString("hex"), programs, tenant }: EgressEdgeOptions = {}
 ) => {
   const opened = await world.tell<Opened>({
     act: "open",
     home: join(world.folder, homeId),
     homeId,
     egress,
-    ...(programs === undefined ? {} : { programs })
+    ...(programs === undefined ? {} : { programs }),
+    ...(tenant === undefined ? {} : { tenant })
   })
   const ask = (code: string) => world.tell<unknown>({ act: "ask", homeId, code })
   return {

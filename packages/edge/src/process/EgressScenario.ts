@@ -19,6 +19,8 @@ export type Order =
       readonly egress: EgressPolicy
       /** In front of PATH, so that a test can put a program of its own before the machine's. */
       readonly programs?: string
+      /** The service's owner. Absent: the platform's own. */
+      readonly tenant?: number
     }
   /** Runs code in a service of that edge and tells its value. */
   | { readonly act: "ask"; readonly homeId: string; readonly code: string }
@@ -52,7 +54,7 @@ const carryOut = async (order: Order): Promise<unknown> => {
       const edge = await openTestEdge(order).finally(() => {
         process.env.PATH = path
       })
-      const run = await edge.run(evaluator)
+      const run = await edge.run(evaluator, { tenant: order.tenant ?? 0 })
       edges.set(order.homeId, { edge, run })
       const endpoint = await run.healthy()
       return { notes: edge.processes.isolation.notes, endpoint }

@@ -109,7 +109,12 @@ const userLayer = (machine: Machine, pool: SlotPool | null): SandboxLayer =>
 const networkLayer = (network: boolean, egress: Egress | null): SandboxLayer => {
   const layer = "network"
   if (!network) {
-    return { layer, state: "missing", detail: "the host's own", proof: "no slot has a network" }
+    return {
+      layer,
+      state: "missing",
+      detail: "the host's own: only services of the platform's own owner are run",
+      proof: "none could be made at the start"
+    }
   }
   return egress
     ? {

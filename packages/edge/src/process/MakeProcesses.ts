@@ -2,6 +2,7 @@
 
 import { type Backoff, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
+import { fencesOwners } from "@deploy-mcp/domain/node/FencesOwners"
 import { type Egress, openEgress } from "./Egress.ts"
 import { enclaveResolver } from "./enclave/Doors.ts"
 import type { EnclaveTools } from "./enclave/Enclave.ts"
@@ -34,7 +35,7 @@ export const makeProcesses = async (
     options.egress ?? { reach: "none", allow: [] }
   )
   const isolation = isolationOf(machine, pool, egress)
-  const launch = isolation.level === "plain" ? onlyOwn(chosen.launch) : chosen.launch
+  const launch = fencesOwners(isolation) ? chosen.launch : onlyOwn(chosen.launch)
   const running = new Set<RunningWorker>()
   let closing: Promise<void> | null = null
 
@@ -86,13 +87,13 @@ export const makeProcesses = async (
 /** The platform's own owner. */
 const ownTenant = 0
 
-/** Without a sandbox a stranger's service could read and change what is the platform's. */
+/** Else a stranger's service could read and change what is the platform's, or call another's. */
 const onlyOwn =
   (launch: Launch): Launch =>
   async (request) => {
     if (request.tenant === ownTenant) return launch(request)
     throw new LaunchError(
-      "Nothing fences services on this machine, so only those of the platform's own owner run on it.",
+      "Nothing fences owners' services from each other on this machine, so only those of the platform's own owner run on it.",
       "no_sandbox"
     )
   }

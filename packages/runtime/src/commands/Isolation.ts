@@ -9,7 +9,7 @@ export const isolationLines = (isolation: Isolation): ReadonlyArray<string> => [
       : "Services run without a sandbox: deploy only code that you trust. Services of other owners are refused (no_sandbox).",
   isolation.network
     ? "Each process has its own network namespace."
-    : "Services share the host's network, so a fixed port cannot overlap with its successor.",
+    : "Services share the host's network, so a fixed port cannot overlap with its successor. Services of other owners are refused (no_sandbox).",
   limitsNote(isolation),
   ...isolation.notes
 ]

@@ -1,6 +1,7 @@
-/** Where nothing fences services, only the platform's own owner has some: a stranger's could read all of it. */
+/** Where nothing fences owners' services from each other, only the platform's own owner has some. */
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { Principal } from "@deploy-mcp/domain/model/Principal"
+import { fencesOwners } from "@deploy-mcp/domain/node/FencesOwners"
 import { Effect, Option } from "effect"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore } from "../store/AccountStore.ts"
@@ -11,13 +12,13 @@ export const requiringSandbox = Effect.gen(function* () {
   const publisher = yield* Publisher
   return Effect.fnUntraced(function* (region: string) {
     const node = yield* publisher.node(region)
-    if (node?.isolation.level !== "plain") return
+    if (!node || fencesOwners(node.isolation)) return
     const { owner } = yield* Principal
     const first = yield* accounts.firstOwner
     if (Option.isSome(first) && first.value.id === owner) return
     return yield* refuse(
       "no_sandbox",
-      `region: nothing fences services on '${region}', so only those of the platform's own owner run there.`,
+      `region: nothing fences owners' services from each other on '${region}', so only those of the platform's own owner run there.`,
       { evidence: [...node.isolation.notes] }
     )
   })

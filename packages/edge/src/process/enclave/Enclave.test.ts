@@ -1,6 +1,6 @@
 import { chmod, mkdtemp, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
+import { type EgressPolicy, slotRange } from "@deploy-mcp/domain/node/EgressPolicy"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type EgressEdge, nameOverTcp, openEgressEdge } from "../EgressEdge.ts"
 import {
@@ -132,17 +132,23 @@ const inWorlds = () => {
     await edge.close()
   })
 
-  it("is the host's where it can't be made, and that is said", async () => {
+  it("is the host's where it can't be made, for the platform's own owner alone", async () => {
     const programs = await mkdtemp(join(world.folder, "programs-"))
     await chmod(programs, 0o755)
     await writeFile(join(programs, "ip"), "#!/bin/sh\necho no routes >&2; exit 1\n", {
       mode: 0o755
     })
     await chmod(join(programs, "ip"), 0o755)
-    const edge = await openEgressEdge(world, { reach: "public", allow: [] }, { programs })
+    const policy: EgressPolicy = { reach: "public", allow: [] }
+    const edge = await openEgressEdge(world, policy, { programs })
     assert.match(edge.notes, /No network of their own for processes: no routes/)
     assert.include(edge.notes, "share the host's network: they reach whatever the host reaches")
     await edge.close()
+    // Another owner's service could be called there.
+    const homeId = "5tranger"
+    const stranger = openEgressEdge(world, policy, { programs, tenant: 1, homeId })
+    assert.match(await stranger.then(() => "it runs", String), /no_sandbox/)
+    await world.tell({ act: "close", homeId })
   })
 }
 describe("the network of a service of an edge without rights", () => {

@@ -4,7 +4,7 @@
  * processes, so that the service sees nothing of it. It makes sockets there and passes them to the
  * edge; what is sent over them never comes by it. A socket stays in the network that it was made in, so
  * those that wait for calls are passed once, and only a new connection to the service needs it again.
- * It takes 9 MiB and some 50 ms to start: it is there when it is needed, and those that rest leave.
+ * It takes 9 to 13 MiB, and some 50 ms to start: it is there when it is needed, and those that rest leave.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { Socket as UdpSocket } from "node:dgram"

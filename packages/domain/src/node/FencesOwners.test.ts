@@ -1,0 +1,15 @@
+import { assert, describe, it } from "vitest"
+import { fencesOwners } from "./FencesOwners.ts"
+
+describe("owners are fenced from each other", () => {
+  it.each([
+    ["bubblewrap", true, true],
+    ["container", true, true],
+    ["bubblewrap", false, false],
+    ["plain", true, false],
+    ["plain", false, false]
+  ] as const)("by %s with a network of their own: %s", (level, network, fences) => {
+    const limits = { memory: true, cpu: true, pids: true }
+    assert.strictEqual(fencesOwners({ level, network, limits, notes: [] }), fences)
+  })
+})

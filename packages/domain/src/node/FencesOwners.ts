@@ -1,0 +1,5 @@
+/** Whether services of different owners may run beside each other on a node. */
+import type { Isolation } from "./NodeProtocol.ts"
+
+/** False without a sandbox, and where services share the host's network: one could call another's. */
+export const fencesOwners = ({ level, network }: Isolation): boolean => level !== "plain" && network
