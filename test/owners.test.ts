@@ -71,6 +71,7 @@ const platform: ReadonlySet<string> = new Set([
   "ServiceStore.all",
   "ServiceStore.names",
   "ServiceStore.variablesById",
+  "TrashStore.claim",
   "TrashStore.contents",
   "TrashStore.holds",
   "TrashStore.purge",

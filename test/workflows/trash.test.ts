@@ -2,12 +2,15 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { testing } from "@deploy-mcp/runtime/compositions/testing"
+import { Build } from "@deploy-mcp/domain/Build"
+import { doublesIn, testing } from "@deploy-mcp/runtime/compositions/testing"
 import { Platform } from "@deploy-mcp/runtime/Platform"
+import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
+import { TrashStore } from "@deploy-mcp/runtime/store/TrashStore"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Latch, Layer, Option, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { againstOn, scene } from "./Scene.ts"
 
@@ -64,6 +67,40 @@ onEachDatabase((fresh) => {
           assert.deepStrictEqual(readdirSync(join(home, "artifacts")), [])
         }).pipe(Effect.provide(control, { local: true }))
       }).pipe(Effect.scoped)
+    )
+    it.live(
+      "is not there to be restored from once its end has begun, which is cut off and goes on",
+      () =>
+        Effect.gen(function* () {
+          const home = yield* Effect.acquireRelease(
+            Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
+            (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+          )
+          const databaseUrl = fresh()
+          const begun = yield* Latch.make(false)
+          const never = Layer.effect(
+            Build,
+            Effect.map(Build, (build) => ({
+              ...build,
+              remove: () => Effect.andThen(begun.open, Effect.never)
+            }))
+          ).pipe(Layer.provideMerge(doublesIn(home)))
+          yield* Effect.gen(function* () {
+            const it = yield* scene
+            it.commit({ page: "A" })
+            yield* it.create()
+            yield* it.settled()
+            yield* it.remove()
+            yield* begun.await
+            const trash = yield* TrashStore
+            const owner = Option.getOrThrow(yield* (yield* AccountStore).firstOwner)
+            assert.deepStrictEqual(yield* trash.list(owner.id, null, 0), [])
+          }).pipe(Effect.provide(testing(home, { databaseUrl, doubles: never }), { local: true }))
+          yield* Effect.gen(function* () {
+            yield* untilServices(yield* SqlClient, 0)
+            assert.deepStrictEqual(readdirSync(join(home, "artifacts")), [])
+          }).pipe(Effect.provide(testing(home, { databaseUrl }), { local: true }))
+        }).pipe(Effect.scoped)
     )
   })
 })

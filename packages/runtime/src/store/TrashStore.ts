@@ -23,6 +23,9 @@ export const TrashedRow = Schema.Struct({
 })
 export type TrashedRow = typeof TrashedRow.Type
 
+/** Before all that anybody may ask for. */
+const longAgo = Number.MIN_SAFE_INTEGER
+
 export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runtime/TrashStore", {
   make: Effect.gen(function* () {
     const sql = yield* SqlClient
@@ -53,6 +56,12 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
             : sql`${select} AND services.owner_id = ${owner} AND services.project_id = ${project}
                 AND services.trashed_at > ${since} ORDER BY services.trashed_at DESC`
         ),
+
+      /** From now on it can't be restored; false when it is not in there any more. */
+      claim: (stage: StageId, generation: number) =>
+        Rows.touched(sql`UPDATE services SET trashed_at = ${longAgo}
+          WHERE trashed_at IS NOT NULL AND id = (SELECT service_id FROM stages
+            WHERE id = ${stage} AND generation = ${generation}) RETURNING id`),
 
       /** Every owner's stages in there, as they were put there. */
       stages: Rows.all(Schema.Struct({ id: StageId, generation: Schema.Int }))(

@@ -55,14 +55,17 @@ const stopServing = (stage: StageId, generation: number) =>
     })
   })
 
-/** Artifacts and logs first: rows that still name them make a second run possible. */
+/**
+ * Once it has begun nothing is restored: a restore at the last moment is either before it, and wins, or
+ * finds nothing. Artifacts and logs first: rows that still name them make a second run possible.
+ */
 const purge = (stage: StageId, generation: number) =>
   Activity.make({
     name: "purge",
     execute: Effect.gen(function* () {
       const trash = yield* TrashStore
       const log = yield* DeploymentLog
-      if (!(yield* trash.holds(stage, generation))) return
+      if (!(yield* trash.claim(stage, generation))) return
       const { buildInstance } = yield* (yield* ReleaseStore).stage(stage)
       const build = (yield* Builds).get(buildInstance)
       const { artifacts, deployments } = yield* trash.contents(stage)
