@@ -97,15 +97,17 @@ export const openEscapeWorld = async (platform: string, user?: number): Promise<
 /** As a service of the edge. */
 export const attemptsOfService = async (edge: TestEdge, world: EscapeWorld): Promise<Attempts> => {
   const service = await edge.run(
-    `require("node:http").createServer((question, answer) =>
+    `require("node:http").createServer((question, answer) => {
+      if (question.url !== "/attempts") return answer.end("healthy")
       require("node:child_process").execFile("perl", ["./${program}"], (error, told, words) =>
-        answer.end(error ? String(error) + words : told))).listen(process.env.PORT)`,
+        answer.end(error ? String(error) + words : told))
+    }).listen(process.env.PORT)`,
     { variables: { ...world.facts } }
   )
   await copyFile(join(world.folder, program), join(service.directory, program))
   await addSetuid(service.directory)
   const endpoint = await service.healthy()
-  const attempts = attemptsOf(await fetchText(endpoint))
+  const attempts = attemptsOf(await fetchText(endpoint, "/attempts"))
   await service.process.stop(0)
   return attempts
 }
