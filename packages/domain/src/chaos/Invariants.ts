@@ -254,12 +254,30 @@ export const invariants: ReadonlyArray<Invariant> = [
   },
   {
     id: "kept-can-return",
-    sentence: "Each release that is kept to go back to has its artifact once all is quiet.",
+    sentence:
+      "Once all is quiet the releases that are kept to go back to are the newest, each with its artifact.",
     when: "rest",
-    check: (now) =>
-      now.releases
-        .filter(({ artifact, state }) => state === "retired" && !now.artifacts.includes(artifact))
-        .map(({ artifact, release }) => `${release} is kept without ${artifact}`)
+    check: (now) => {
+      const numberOf = (release: string) =>
+        now.deployments.find((one) => one.release === release && one.status === "committed")?.number
+      return now.releases
+        .filter(({ state }) => state === "retired")
+        .flatMap(({ artifact, release, stage }) => {
+          const number = numberOf(release) ?? 0
+          const gone = now.releases.find(
+            (one) =>
+              one.stage === stage &&
+              one.state === "collected" &&
+              (numberOf(one.release) ?? 0) > number
+          )
+          return [
+            ...(now.artifacts.includes(artifact) ? [] : [`${release} is kept without ${artifact}`]),
+            ...(gone === undefined
+              ? []
+              : [`${release} is kept, and ${gone.release}, which is newer, is not`])
+          ]
+        })
+    }
   },
   {
     id: "stays-deleted",

@@ -125,8 +125,13 @@ const make = Effect.gen(function* () {
     const git = gits.get(repository.value.gitInstance)
     const source = repositoryIn(repository.value)
     yield* orFailed(git.checkout(source, deployment.commitSha, directory))
-    yield* Effect.sync(() => writeFileSync(wholeMarker(deployment.id), ""))
-    return directory
+    // Whoever ends a deployment takes its folder away, also under a step that has not heard of it yet.
+    const isThere = yield* Effect.sync(() => {
+      const found = existsSync(directory)
+      if (found) writeFileSync(wholeMarker(deployment.id), "")
+      return found
+    })
+    return isThere ? directory : yield* ended
   })
 
   /** A commit that is deployed again with these settings is not even checked out. */
@@ -207,7 +212,7 @@ const make = Effect.gen(function* () {
     }
     if (known === null) {
       const source = yield* checkOut(deployment, service)
-      yield* Effect.sync(() => rmSync(wholeMarker(id)))
+      yield* Effect.sync(() => rmSync(wholeMarker(id), { force: true }))
       const { opened } = yield* buildVariables(service)
       const redact = redactor(Object.values(opened).map(Redacted.value))
       yield* orFailed(
