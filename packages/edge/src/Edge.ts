@@ -14,6 +14,7 @@ import { makeConversation } from "./Conversation.ts"
 import { makeConversations } from "./Conversations.ts"
 import { type DesiredStates, loadDesiredStates } from "./DesiredStates.ts"
 import { makeFileCache } from "./FileCache.ts"
+import { frozenMemory } from "./FrozenMemory.ts"
 import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { makeListener } from "./Listener.ts"
@@ -121,7 +122,7 @@ const serve = async (
     folder: join(folder, "asleep"),
     log,
     listed: releasesOf(desired),
-    frozenBytes: options.frozenBytes ?? totalmem() / 4,
+    frozenBytes: options.frozenBytes ?? frozenMemory(totalmem(), process.constrainedMemory()),
     frozenMs: options.frozenMs ?? 24 * 60 * 60_000
   })
   const runRecords = await loadRunRecords({
