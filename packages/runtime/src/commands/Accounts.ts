@@ -162,9 +162,9 @@ const make = Effect.gen(function* () {
         services: countIn(yield* services.counts(principal.owner), principal.project),
         platform: [
           ...(node === null ? ["The edge is being started."] : isolationLines(node.isolation)),
-          ...regions,
           usageLine("Artifacts", yield* usage.artifacts(principal.owner), platform.artifactQuota),
-          ...(yield* repositoriesLine(principal.owner))
+          ...(yield* repositoriesLine(principal.owner)),
+          ...regions
         ],
         next: "Call create_repo and get_git_token, git push, then create_service; or list_services to see what is there."
       }
