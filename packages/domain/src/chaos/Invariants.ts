@@ -280,44 +280,6 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   },
   {
-    id: "newest-kept",
-    sentence: "Of the releases that were live the newest are kept to go back to, not older ones.",
-    when: "always",
-    check: (now) => {
-      const committed = new Set(
-        now.deployments.flatMap(({ deployment, status }) =>
-          status === "committed" ? [deployment] : []
-        )
-      )
-      const past = now.releases.filter(({ deployment }) => committed.has(deployment))
-      return past.flatMap((one, at) =>
-        one.state === "collected" &&
-        past.slice(0, at).some(({ stage, state }) => stage === one.stage && state === "retired")
-          ? [`${one.release} is collected, and an older release of ${one.stage} is kept`]
-          : []
-      )
-    }
-  },
-  {
-    id: "newest-kept",
-    sentence: "Of the releases that were live the newest are kept to go back to, not older ones.",
-    when: "always",
-    check: (now) => {
-      const committed = new Set(
-        now.deployments.flatMap(({ deployment, status }) =>
-          status === "committed" ? [deployment] : []
-        )
-      )
-      const past = now.releases.filter(({ deployment }) => committed.has(deployment))
-      return past.flatMap((one, at) =>
-        one.state === "collected" &&
-        past.slice(0, at).some(({ stage, state }) => stage === one.stage && state === "retired")
-          ? [`${one.release} is collected, and an older release of ${one.stage} is kept`]
-          : []
-      )
-    }
-  },
-  {
     id: "stays-deleted",
     sentence: "Nothing but a restore brings a deleted thing back.",
     when: "always",
