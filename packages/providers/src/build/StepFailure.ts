@@ -12,6 +12,8 @@ interface Complaint {
   readonly next?: string
   /** Lines that tell more than the last ones do. */
   readonly telling?: RegExp
+  /** That a registry did not answer as it should: it may be one that builds may not call. */
+  readonly unreached?: true
 }
 
 const outdated = (sign: RegExp, lockfile: string, by: string, telling = sign): Complaint => ({
@@ -23,6 +25,10 @@ const outdated = (sign: RegExp, lockfile: string, by: string, telling = sign): C
 })
 
 const npmCode = (codes: string) => new RegExp(`^npm (?:error|ERR!) code (?:${codes})$`, "mu")
+const unreached = (sign: RegExp, cause: string, next?: string): Complaint => ({
+  ...failed(sign, cause, next),
+  unreached: true
+})
 const failed = (sign: RegExp, cause: string, next?: string): Complaint => ({
   sign,
   code: "install_failed",
@@ -75,34 +81,45 @@ const complaints: ReadonlyArray<Complaint> = [
     npmCode("EBADENGINE|EBADPLATFORM"),
     "A dependency does not run on this Node.js or platform."
   ),
-  failed(
+  unreached(
     /^npm (?:error|ERR!) code E40[13]$|ERR_PNPM_FETCH_40[13]/mu,
     "The registry refused access to a package: its token is missing or wrong."
   ),
-  failed(
+  unreached(
     /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT|EIDLETIMEOUT)\b/u,
     "The package registry could not be reached.",
     "Call redeploy_service to try again; if it stays, tell the operator that the registry is away."
   )
 ]
 
-/** `kind`: what the step was for, which decides where no complaint is known. */
+/**
+ * `kind`: what the step was for, which decides where no complaint is known. `refused`: what it may not
+ * call and did, which may be why.
+ */
 export const stepFailure = (
   kind: "install" | "build",
   line: string,
   ended: string,
-  log: BuildLog
+  log: BuildLog,
+  refused: ReadonlyArray<string> = []
 ): BuildError => {
+  const evidence = [...refused, ...log.evidence()]
   const output = log.recent()
   const known = kind === "install" ? [...complaints, ...languages] : languages
   const found = known.find(({ sign }) => sign.test(output))
   if (found === undefined) {
     const code = kind === "install" ? "install_failed" : "build_failed"
-    return rejected(code, `'${line}' ${ended}.`, { evidence: log.evidence() })
+    return rejected(code, `'${line}' ${ended}.`, { evidence })
+  }
+  if (found.unreached && refused.length > 0) {
+    const cause = "The project's package registry is one that builds may not call."
+    const next =
+      "Use a registry on the public internet, or ask the operator to put its host into allow_hosts of the build provider."
+    return rejected(found.code, cause, { evidence, next })
   }
   const telling = found.telling === undefined ? [] : log.evidence(found.telling)
   return rejected(found.code, found.cause, {
-    evidence: telling.length > 0 ? telling : log.evidence(),
+    evidence: telling.length > 0 ? [...refused, ...telling] : evidence,
     ...(found.next === undefined ? {} : { next: found.next })
   })
 }
@@ -143,8 +160,8 @@ const languages: ReadonlyArray<Complaint> = [
     telling: /no required module/u
   },
   outdated(/lockfile at `uv\.lock` needs to be updated/u, "uv.lock", "uv lock"),
-  failed(
-    /NewConnectionError|ConnectTimeoutError|client error \(Connect\)|dns error|dial tcp/u,
+  unreached(
+    /NewConnectionError|ProxyError|ConnectTimeoutError|client error \(Connect\)|dns error|dial tcp/u,
     "The package registry could not be reached.",
     "Call redeploy_service to try again; if it stays, tell the operator that the registry is away."
   ),

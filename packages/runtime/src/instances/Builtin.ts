@@ -53,6 +53,8 @@ export const builtins: ReadonlyArray<Builtin> = [
     folder: "build",
     environment: {
       step_timeout: "BUILD_STEP_TIMEOUT",
+      network: "BUILD_NETWORK",
+      allow_hosts: "BUILD_ALLOW_HOSTS",
       memory_limit: "BUILD_MEMORY_LIMIT",
       cpu_limit: "BUILD_CPU_LIMIT",
       output_limit: "BUILD_OUTPUT_LIMIT",

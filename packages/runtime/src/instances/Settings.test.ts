@@ -179,8 +179,16 @@ const mistakes: ReadonlyArray<[toml: string, line: string]> = [
     "deploy-mcp.toml: [dns.main] urll: there is no such setting; did you mean url?"
   ],
   [
+    '[build.local]\nnpm_registry = "https://me:secret@npm.example.com/"',
+    "deploy-mcp.toml: [build.local] npm_registry: must hold no password: builds read it"
+  ],
+  [
+    '[build.local]\nnetwork = "registries"\nallow_hosts = "https://npm.example.com"',
+    "deploy-mcp.toml: [build.local] allow_hosts: https://npm.example.com: must be a host in lower case"
+  ],
+  [
     "[build.local]\ncolour = 1",
-    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are ca_file, cpu_limit, go_proxy"
+    "deploy-mcp.toml: [build.local] colour: there is no such setting; the settings are allow_hosts, ca_file, cache_limit, cpu_limit, go_proxy"
   ],
   [
     "[deploy.local]\napps_port = 9000",

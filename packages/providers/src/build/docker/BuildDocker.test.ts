@@ -5,6 +5,7 @@ import { assert, it, layer } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { sampleFiles } from "../BuildSamples.ts"
 import { pkg } from "../detection/DetectionBench.ts"
+import { packageRegistry } from "../PackageRegistry.ts"
 import {
   DockerWorld,
   filesOf,
@@ -15,7 +16,6 @@ import {
   printed,
   world
 } from "./DockerBench.ts"
-import { packageRegistry } from "./PackageRegistry.ts"
 
 const start = (script: string, more = {}) => ({
   "package.json": pkg({ scripts: { start: "node server.js", ...more } }),

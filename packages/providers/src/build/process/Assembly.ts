@@ -144,7 +144,7 @@ const step = (
     const language = yield* languageOf(site)
     const place = { app, language, ...(yield* makeHome(site, fence.user)) }
     log.say(`$ ${line}`)
-    const one = { line, place, variables, name: work.name, output: log.write }
+    const one = { line, place, variables, name: work.name, output: log.write, refused: log.say }
     const disk = { work: work.directory, cache: site.cache, limit: settings.scratchLimit }
     const end = yield* withinDisk(disk, fence.run(one)).pipe(
       Effect.timeoutOrElse({
@@ -166,7 +166,7 @@ const step = (
       return yield* rejected(`${kind}_failed`, cause, { evidence: log.evidence(), next })
     }
     const ended = end.code === null ? `was ended by ${end.signal}` : `ended with ${end.code}`
-    return yield* stepFailure(kind, shown(line), ended, log)
+    return yield* stepFailure(kind, shown(line), ended, log, end.refused)
   })
 
 /** Null for what needs Node.js alone. */

@@ -6,7 +6,7 @@
 import { join } from "node:path"
 import { Build, type BuildRequest } from "@deploy-mcp/domain/Build"
 import * as Provider from "@deploy-mcp/domain/Provider"
-import { Config, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { Config, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { commitArtifact, findArtifact, keptArtifacts, removeArtifact } from "../ArtifactStore.ts"
 import * as BuildLog from "../BuildLog.ts"
 import { makeDirectory } from "../Directories.ts"
@@ -16,10 +16,38 @@ import { makeWork, sweepWork } from "../Workplaces.ts"
 import { assemble } from "./Assembly.ts"
 import * as Caches from "./Caches.ts"
 import { sweepTrees } from "./DependencyTrees.ts"
+import { problemOfHosts, registriesOf } from "./network/Registries.ts"
 import { probeFence, systemCa, writeEtc } from "./SandboxProbe.ts"
 import { findToolchain } from "./Toolchain.ts"
 
+const Networks = Schema.Literals(["public", "registries", "none"])
+
+const Hosts = Schema.String.check(
+  Schema.makeFilter((text) => problemOfHosts(hostsIn(text)) ?? undefined)
+)
+const hostsIn = (text: string) => text.split(/[\s,]+/u).filter((host) => host !== "")
+
+const noPassword = "must hold no password: builds read it"
+const OpenUrl = Schema.URL.check(
+  Schema.makeFilter(({ username, password }) =>
+    username + password === "" ? undefined : noPassword
+  )
+)
+/** Addresses between other words. */
+const OpenText = Schema.String.check(
+  Schema.makeFilter((text) => (/\/\/[^/,|]*@/u.test(text) ? noPassword : undefined))
+)
+
 const config = Config.all({
+  /**
+   * What a sandboxed step may call, by HTTP: the `public` internet, package `registries` alone, or `none`.
+   */
+  network: Config.schema(Networks, "network").pipe(Config.withDefault("public" as const)),
+  /**
+   * Hosts that it may call besides, wherever they are, as in `npm.example.com, 10.0.0.5:4873`; the port
+   * is 443 otherwise. The usual registries and the ones that are set here are among them.
+   */
+  allowHosts: Config.schema(Hosts, "allow_hosts").pipe(Config.withDefault(""), Config.map(hostsIn)),
   /** Longest time for an install or a build. */
   stepTimeout: Config.Duration("step_timeout").pipe(Config.withDefault(Duration.minutes(10))),
   /** MiB of memory that a step may take, as root; half of the machine's otherwise. */
@@ -35,11 +63,11 @@ const config = Config.all({
   /** Characters of output that one build may log. */
   logLimit: Config.Int("log_limit").pipe(Config.withDefault(4 * 1024 ** 2)),
   /** Registry for projects whose .npmrc names none; npm's own default otherwise. */
-  npmRegistry: Config.option(Config.URL("npm_registry")),
+  npmRegistry: Config.option(Config.schema(OpenUrl, "npm_registry")),
   /** Package index for Python; PyPI otherwise. */
-  pythonIndex: Config.option(Config.URL("python_index")),
+  pythonIndex: Config.option(Config.schema(OpenUrl, "python_index")),
   /** Module proxy for Go, as its GOPROXY; Go's own default otherwise. */
-  goProxy: Config.option(Config.String("go_proxy")),
+  goProxy: Config.option(Config.schema(OpenText, "go_proxy")),
   /** Certificates that builds trust; the system's bundle otherwise. */
   caFile: Config.option(Config.String("ca_file")),
   /** Days that unused dependency trees and package caches are kept. */
@@ -57,9 +85,11 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
       const places = yield* preparePlaces(host)
       const toolchain = yield* findToolchain(host.node, settings.path)
       const caFile = Option.getOrElse(settings.caFile, systemCa)
+      const npmRegistry = Option.match(settings.npmRegistry, { onNone: () => null, onSome: String })
       const parts = {
         toolchain,
         etc: places.etc,
+        hasWay: settings.network !== "none",
         caFile,
         searchPath: settings.path,
         pythonIndex: Option.match(settings.pythonIndex, { onNone: () => null, onSome: String }),
@@ -67,13 +97,19 @@ const layer = (settings: BuildProcessSettings): Layer.Layer<Build, never, Provid
       }
       yield* writeEtc(places.etc, {
         npm: toolchain.npm?.directory ?? null,
-        npmRegistry: Option.match(settings.npmRegistry, { onNone: () => null, onSome: String })
+        npmRegistry
       })
-      const limits = {
-        memory: Option.getOrNull(settings.memoryLimit),
-        cpu: Option.getOrNull(settings.cpuLimit)
+      const { network, memoryLimit, cpuLimit, allowHosts } = settings
+      const { pythonIndex, goProxy } = parts
+      const named = registriesOf(
+        [npmRegistry, pythonIndex, ...(goProxy ?? "").split(/[,|]/u)],
+        allowHosts
+      )
+      const fence = {
+        limits: { memory: Option.getOrNull(memoryLimit), cpu: Option.getOrNull(cpuLimit) },
+        reach: { network, named }
       }
-      const probe = yield* Effect.cached(probeFence(parts, limits, places.work))
+      const probe = yield* Effect.cached(probeFence(parts, fence, places.work))
       // The first build should not wait for it.
       yield* Effect.forkScoped(Effect.ignore(probe))
       const builds = yield* KeyedLock.make

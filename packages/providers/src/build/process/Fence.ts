@@ -3,8 +3,10 @@ import { availableParallelism, totalmem } from "node:os"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { MountedGroups } from "@deploy-mcp/domain/node/ControlGroupFiles"
 import { Effect } from "effect"
-import { unavailable } from "../BuildFault.ts"
+import { rejected, unavailable } from "../BuildFault.ts"
 import { makeGroup } from "./BuildGroup.ts"
+import { openProxy } from "./network/EgressProxy.ts"
+import { makeJudge, type Reach } from "./network/Judge.ts"
 import type { Sandbox, Workplace } from "./Sandbox.ts"
 import { runStep, type StepEnd, type StepWatch } from "./Step.ts"
 
@@ -25,11 +27,20 @@ export interface FencedStep {
   /** Name of the work directory; marks what belongs to the step. */
   readonly name: string
   readonly output: StepWatch["output"]
+  /** Hears of each call that was refused, as a sentence. */
+  readonly refused: (sentence: string) => void
 }
 
 export interface FencedEnd extends StepEnd {
   /** MiB that the step was allowed, when the kernel ended something in it for more. */
   readonly ranOutOf: number | null
+  /** Calls that were refused, as sentences. */
+  readonly refused: ReadonlyArray<string>
+}
+
+export interface FenceSettings {
+  readonly limits: StepLimits
+  readonly reach: Reach
 }
 
 export interface StepLimits {
@@ -43,25 +54,39 @@ export interface StepLimits {
 export const makeFence = (
   sandbox: Sandbox,
   groups: MountedGroups | null,
-  limits: StepLimits
+  { limits, reach }: FenceSettings
 ): Fence => {
   const memory = limits.memory ?? Math.floor(totalmem() / 2 / 1024 ** 2)
   const cpu = limits.cpu ?? availableParallelism()
   const group = groups && ((name: string) => makeGroup(groups, name, { memory, cpu, pids }))
+  const judge = makeJudge(reach)
   return {
     level: sandbox.level,
-    description: `${sandbox.description}; ${
+    description: `${sandbox.description}${sandbox.level === "plain" ? "" : `; ${words[reach.network]}`}; ${
       group === null
         ? "memory, processor and processes of a step are not limited"
         : `a step has ${memory} MiB of memory, ${cpu} processors and ${pids} processes`
     }`,
     user: sandbox.user,
-    run: ({ line, place, variables, name, output }) =>
+    run: ({ line, place, variables, name, output, refused }) =>
       Effect.gen(function* () {
+        if (sandbox.level === "plain" && reach.network !== "public") return yield* unfenced
+        const all = new Set<string>()
+        const proxy = yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            openProxy(judge, (sentence) => {
+              if (all.size >= mostRefusals || all.has(sentence)) return
+              all.add(sentence)
+              refused(sentence)
+            })
+          ),
+          ({ close }) => Effect.sync(close)
+        )
         const limited = group === null ? null : yield* group(name)
         let joined = true
         const end = yield* runStep(sandbox.launch(line, place, variables), name, {
           output,
+          way: proxy.serve,
           ...(limited && {
             started: (pid) =>
               limited.join(pid).catch((cause: unknown) => {
@@ -72,10 +97,28 @@ export const makeFence = (
         })
         if (!joined) return yield* unavailable("Could not limit the memory of a step.")
         const ranOut = limited !== null && (yield* limited.ranOut)
-        return { ...end, ranOutOf: ranOut ? memory : null }
+        return { ...end, ranOutOf: ranOut ? memory : null, refused: [...all] }
       }).pipe(Effect.scoped)
   }
 }
+
+const words = {
+  public: "a step calls the public internet, by HTTP and through the platform",
+  registries: "a step calls package registries alone",
+  none: "a step calls nothing"
+}
+
+/** What is not promised here is refused, not forgotten. */
+const unfenced = rejected(
+  "toolchain_missing",
+  "Builds may not call the internet here, which takes bubblewrap, and that is not usable on this machine.",
+  {
+    next: "Ask the operator to install bubblewrap, or to set network of the build provider to public."
+  }
+)
+
+/** Told of one step. */
+const mostRefusals = 20
 
 /** Processes and threads of a step at a time: enough for a compiler on many cores, too few for a fork bomb. */
 const pids = 2048

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { sampleFiles } from "../BuildSamples.ts"
 import { failure } from "../detection/DetectionBench.ts"
-import { makeBench } from "./BuildBench.ts"
+import { hasBubblewrap, makeBench, project } from "./BuildBench.ts"
 
 describe("what is told", () => {
   /** `npm test` asks one of them; they fetch what the samples fetch. */
@@ -31,4 +31,18 @@ describe("what is told", () => {
       assert.match(found.cause, /could not be reached/u)
     })
   )
+
+  for (const scheme of hasBubblewrap ? ["http", "https"] : []) {
+    it.live(`of a project's registry that builds may not call, by ${scheme}`, () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const npmrc = `registry=${scheme}://10.0.0.1/\n`
+        const found = yield* failure(bench.run({ ...project(""), ".npmrc": npmrc }))
+        assert.strictEqual(found.code, "install_failed")
+        assert.match(found.cause, /may not call/u)
+        assert.include(found.next, "allow_hosts")
+        assert.include(found.evidence.join(), "10.0.0.1")
+      })
+    )
+  }
 })

@@ -1,7 +1,7 @@
 /**
- * The fence around a build step. With bubblewrap a step sees the build directory, the toolchain, the
- * system's programs and its owner's package cache, and nothing else of the machine; the network is
- * the machine's own. Without it a step is an ordinary process of another user.
+ * What a build step sees. With bubblewrap that is the build directory, the toolchain, the system's
+ * programs and its owner's package cache, and nothing else of the machine; its network has one way out
+ * or none. Without it a step is an ordinary process of another user.
  *
  * As root the mounts are made by root and the step then becomes an unprivileged user of the host, so
  * that no directory above the build needs to be open to others. Elsewhere a user namespace is used.
@@ -11,6 +11,7 @@ import { delimiter, join } from "node:path"
 import { systemCallFilter } from "@deploy-mcp/domain/node/SystemCallFilter"
 import { type PackageSources, toolDefaults, toolPlaces } from "../ToolSettings.ts"
 import type { Language } from "./Languages.ts"
+import { opening, wayVariables } from "./network/Way.ts"
 import type { Toolchain } from "./Toolchain.ts"
 
 /** The host user that builds run as when the platform is root; outside the range of services. */
@@ -40,6 +41,8 @@ export interface Launch {
 /** What bubblewrap reads from descriptors, out of everyone's sight: 3 and 6; it tells on 4, waits on 5. */
 export interface SandboxInput {
   readonly options: string
+  /** Whether a listener comes out on descriptor 7. */
+  readonly hasWay: boolean
   /** Which system calls are refused, as a program for the kernel; null: unknown on such a machine. */
   readonly filter: Uint8Array | null
 }
@@ -59,8 +62,10 @@ export interface Sandbox {
 
 export interface SandboxParts extends PackageSources {
   readonly toolchain: Toolchain
-  /** Directory with `passwd`, `group`, `npmrc` made by this provider. */
+  /** Directory with `passwd`, `group`, `npmrc` and so on, made by this provider. */
   readonly etc: string
+  /** Whether a sandboxed step has a way out of its network. */
+  readonly hasWay: boolean
   readonly caFile: string | null
   readonly searchPath: string
 }
@@ -78,10 +83,11 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
         ...variables,
         PATH: [...binOf(place), inside.path].join(delimiter),
         HOME: inside.home,
-        ...toolPlaces(inside, parts.caFile === null ? null : inside.ca)
+        ...toolPlaces(inside, parts.caFile === null ? null : inside.ca),
+        ...(parts.hasWay ? wayVariables(line, variables) : {})
       }
       const options = [
-        ...fence(root),
+        ...isolation(root),
         ...system(),
         ...tools(parts),
         ...language(place),
@@ -102,13 +108,18 @@ export const bubblewrap = (program: string, version: string, parts: SandboxParts
           ...(filter === null ? [] : ["--seccomp", "6"]),
           "--",
           ...(root ? become : []),
-          "/bin/sh",
-          "-c",
-          line
+          ...["/bin/sh", "-c"],
+          ...(parts.hasWay
+            ? [opening(line, `${inside.node}/node`, inside.way), "sh", line]
+            : [line])
         ],
         env: { PATH: parts.searchPath },
         cwd: "/",
-        sandbox: { options: options.map((option) => `${option}\0`).join(""), filter }
+        sandbox: {
+          options: options.map((option) => `${option}\0`).join(""),
+          hasWay: parts.hasWay,
+          filter
+        }
       }
     }
   }
@@ -149,6 +160,8 @@ const inside = {
   cache: "/home/build/.npm",
   npmrc: "/opt/node/etc/npmrc",
   ca: "/etc/ssl/build-ca.crt",
+  way: "/opt/node/etc/way.cjs",
+  node: "/opt/node/bin",
   path: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
 }
 
@@ -158,8 +171,9 @@ const binOf = ({ language }: Workplace) => (language ? [language.bin] : [])
 const language = ({ language }: Workplace): ReadonlyArray<string> =>
   !language || `${language.root}/`.startsWith("/usr/") ? [] : readOnly(language.root, language.root)
 
-const fence = (root: boolean): ReadonlyArray<string> => [
-  ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],
+const isolation = (root: boolean): ReadonlyArray<string> => [
+  ...["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"],
+  ...["--unshare-cgroup-try", "--hostname", "build"],
   ...["--die-with-parent", "--new-session", "--cap-drop", "ALL"],
   // Only for the change of user below; the step itself has none of them.
   ...(root
@@ -179,11 +193,19 @@ const system = (): ReadonlyArray<string> => [
   ...readOnly("/usr", "/usr"),
   ...["/bin", "/sbin", "/lib", "/lib32", "/lib64"].flatMap(asOnHost),
   ...["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"],
-  ...["hosts", "resolv.conf", "nsswitch.conf", "ld.so.cache", "alternatives", "ssl/certs"].flatMap(
-    (name) => readOnly(`/etc/${name}`, `/etc/${name}`)
-  ),
-  // Programs and certificates of systems that keep them elsewhere.
-  ...["/nix/store", "/etc/pki"].flatMap((path) => readOnly(path, path))
+  // By name: these folders as a whole hold keys too.
+  ...[
+    "ld.so.cache",
+    "alternatives",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "pki/tls/certs",
+    "pki/ca-trust"
+  ]
+    .map((name) => `/etc/${name}`)
+    .flatMap((path) => readOnly(path, path)),
+  // Programs of systems that keep them elsewhere.
+  ...readOnly("/nix/store", "/nix/store")
 ]
 
 const tools = ({ toolchain: { node, npm }, etc, caFile }: SandboxParts): ReadonlyArray<string> => [
@@ -193,7 +215,10 @@ const tools = ({ toolchain: { node, npm }, etc, caFile }: SandboxParts): Readonl
   ...readOnly(join(node.bin, "node"), "/opt/node/bin/node"),
   ...readOnly(join(node.bin, "..", "include", "node"), "/opt/node/include/node"),
   ...readOnly(join(etc, "npmrc"), inside.npmrc),
-  ...["passwd", "group"].flatMap((name) => readOnly(join(etc, name), `/etc/${name}`)),
+  ...readOnly(join(etc, "way.cjs"), inside.way),
+  ...["passwd", "group", "hosts", "nsswitch.conf"].flatMap((name) =>
+    readOnly(join(etc, name), `/etc/${name}`)
+  ),
   ...(caFile === null ? [] : readOnly(caFile, inside.ca)),
   ...(npm === null
     ? []

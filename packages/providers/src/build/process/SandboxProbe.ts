@@ -8,13 +8,14 @@ import { attempt } from "../BuildFault.ts"
 import { npmrc, yarnrc } from "../ToolSettings.ts"
 import { makeWork } from "../Workplaces.ts"
 import { findGroups, sweepGroups } from "./BuildGroup.ts"
-import { type Fence, makeFence, type StepLimits } from "./Fence.ts"
+import { type Fence, type FenceSettings, makeFence } from "./Fence.ts"
+import { helper } from "./network/Way.ts"
 import { bubblewrap, buildUser, plain, type SandboxParts } from "./Sandbox.ts"
 import { runStep } from "./Step.ts"
 
 export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
   parts: SandboxParts,
-  limits: StepLimits,
+  settings: FenceSettings,
   work: string
 ): Effect.fn.Return<Fence, BuildError> {
   const root = process.getuid?.() === 0
@@ -24,7 +25,7 @@ export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
     const groups = yield* findGroups
     if (groups !== null) yield* sweepGroups(groups)
     for (const of of groups === null ? [null] : [groups, null]) {
-      const fence = makeFence(sandbox, of, limits)
+      const fence = makeFence(sandbox, of, settings)
       if (yield* works(fence, work)) return fence
     }
   }
@@ -32,9 +33,9 @@ export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
     program === null
       ? "bubblewrap is not installed"
       : "bubblewrap is installed but cannot make its namespaces here"
-  const unprivileged = makeFence(plain(why, buildUser, parts), null, limits)
+  const unprivileged = makeFence(plain(why, buildUser, parts), null, settings)
   if (root && (yield* works(unprivileged, work))) return unprivileged
-  return makeFence(plain(why, null, parts), null, limits)
+  return makeFence(plain(why, null, parts), null, settings)
 }, Effect.scoped)
 
 /** Whether a step can run there and write into its directory, at its full path. */
@@ -50,7 +51,7 @@ const works = (fence: Fence, parent: string) =>
       }
     })
     const line = 'cd "$(pwd)" && : > probe'
-    const step = { line, place, variables: {}, name, output: () => {} }
+    const step = { line, place, variables: {}, name, output: () => {}, refused: () => {} }
     const end = yield* Effect.option(fence.run(step))
     return Option.isSome(end) && end.value.code === 0
   }).pipe(Effect.scoped)
@@ -103,6 +104,9 @@ export const writeEtc = (etc: string, options: EtcOptions): Effect.Effect<void, 
     await chmod(join(etc, "bin"), 0o755)
     await writeReadable(join(etc, "passwd"), `build:x:${user}:${user}::/home/build:/bin/sh\n`)
     await writeReadable(join(etc, "group"), `build:x:${user}:\n`)
+    await writeReadable(join(etc, "hosts"), "127.0.0.1 localhost\n::1 localhost\n")
+    await writeReadable(join(etc, "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n")
+    await writeReadable(join(etc, "way.cjs"), helper)
     await writeReadable(join(etc, "npmrc"), npmrc(options.npmRegistry))
     await writeReadable(join(etc, "yarnrc.yml"), yarnrc(options.npmRegistry))
     if (options.npm === null) return

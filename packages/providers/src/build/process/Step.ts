@@ -1,6 +1,7 @@
 /** Runs one command line of a tenant to its end, its time limit or our interruption. */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import { openSync } from "node:fs"
+import { Server } from "node:net"
 import { Duplex } from "node:stream"
 import { Effect } from "effect"
 import { entries, read } from "../KernelFiles.ts"
@@ -18,6 +19,8 @@ export interface StepWatch {
   readonly output: (stream: "stdout" | "stderr", text: string) => void
   /** In a sandbox: its first process is there, and nothing of the tenant's runs before this is over. */
   readonly started?: (pid: number) => Promise<void>
+  /** In a sandbox with a way out: it begins here. */
+  readonly way?: (listener: Server) => void
 }
 
 /**
@@ -31,7 +34,7 @@ export const runStep = (launch: Launch, name: string, watch: StepWatch): Effect.
       cwd: launch.cwd,
       env: { ...launch.env, [mark]: name },
       detached: true,
-      stdio: descriptors(sandbox ? ownDescriptors : 3),
+      stdio: descriptors(sandbox ? (sandbox.hasWay ? [...asked, "ipc"] : asked) : plainly),
       ...(launch.user === undefined ? {} : { uid: launch.user, gid: launch.user })
     })
     const kill = sandbox ? openSandbox(child, sandbox, watch) : () => killGroup(child, name)
@@ -40,8 +43,12 @@ export const runStep = (launch: Launch, name: string, watch: StepWatch): Effect.
     }
     // What a step left behind may still hold its output open.
     child.on("exit", () => sandbox || killGroup(child, name))
+    // `close` never comes for a child whose channel is closed from here.
+    const outputs = [child.stdout, child.stderr].map(
+      (stream) => new Promise<void>((done) => (stream === null ? done() : stream.on("close", done)))
+    )
     const closed = new Promise<StepEnd>((resolve) => {
-      child.on("close", (code, signal) => resolve({ code, signal }))
+      child.on("exit", (code, signal) => Promise.all(outputs).then(() => resolve({ code, signal })))
       child.on("error", () => child.pid ?? resolve({ code: null, signal: null }))
     })
     closed.then((end) => resume(Effect.succeed(end)))
@@ -51,14 +58,18 @@ export const runStep = (launch: Launch, name: string, watch: StepWatch): Effect.
     })
   })
 
+type Kind = "ignore" | "pipe" | "ipc"
+const plainly: ReadonlyArray<Kind> = ["ignore", "pipe", "pipe"]
+/** With what `Sandbox.ts` tells bubblewrap to use. */
+const asked: ReadonlyArray<Kind> = [...plainly, "pipe", "pipe", "pipe", "pipe"]
+
 /**
- * Nothing for input, pipes for the rest. What the platform itself was started with can still be
+ * Nothing for input, pipes for output. What the platform itself was started with can still be
  * open above that and would be inherited, so it is covered with an empty file.
  */
-const descriptors = (own: number): StdioOptions => {
-  const plan: Array<"ignore" | "pipe" | number> = ["ignore"]
-  for (let n = 1; n < own; n++) plan.push("pipe")
-  for (const leak of leaks().filter((n) => n >= own)) {
+const descriptors = (own: ReadonlyArray<Kind>): StdioOptions => {
+  const plan: Array<Kind | number> = [...own]
+  for (const leak of leaks().filter((n) => n >= own.length)) {
     while (plan.length < leak) plan.push("ignore")
     plan.push(nothing())
   }
@@ -87,9 +98,6 @@ const isMarked = (info: string) =>
 const closeOnExec = 0o2000000
 const fdinfo = (n: number) => read(`/proc/self/fdinfo/${n}`)
 
-/** Beside input and output: what `Sandbox.ts` tells bubblewrap to use. */
-const ownDescriptors = 7
-
 /**
  * Hands over the options and answers with how to end the sandbox: by its first process, whose end is
  * everyone's; bubblewrap itself then waits until they are gone. Killing bubblewrap instead can leave
@@ -98,7 +106,7 @@ const ownDescriptors = 7
 const openSandbox = (
   child: ChildProcess,
   { options, filter }: SandboxInput,
-  { started }: StepWatch
+  { started, way }: StepWatch
 ): (() => void) => {
   const [input, info, block, calls] = child.stdio.slice(3).filter((one) => one instanceof Duplex)
   let text = ""
@@ -117,6 +125,11 @@ const openSandbox = (
       ?.on("error", () => {})
       .resume()
       .end(what)
+  // One message, and nobody listens any more.
+  child.once("message", (_, listener) => {
+    if (child.connected) child.disconnect()
+    if (listener instanceof Server) way?.(listener)
+  })
   send(input, options)
   send(calls, filter ?? "")
   info?.setEncoding("utf8").on("data", (chunk: string) => {

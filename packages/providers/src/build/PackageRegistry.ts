@@ -1,11 +1,10 @@
 /** An npm registry for tests that has one package, `greeting`, and counts who asks for it. */
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { mkdtempSync, readFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { pkg, writeFiles } from "../detection/DetectionBench.ts"
 
 export interface PackageRegistry {
   readonly url: URL
@@ -23,10 +22,10 @@ export const packageRegistry = (
   Effect.gen(function* () {
     const folder = mkdtempSync(join(home, "registry-"))
     const manifest = { name: "greeting", version: "1.0.0", main: "index.js" }
-    writeFiles(join(folder), {
-      "package/package.json": pkg(manifest),
-      "package/index.js": "module.exports = 'good morning'\n"
-    })
+    const contents = join(folder, "package")
+    mkdirSync(contents)
+    writeFileSync(join(contents, "package.json"), JSON.stringify(manifest))
+    writeFileSync(join(contents, "index.js"), "module.exports = 'good morning'\n")
     execFileSync("tar", ["-C", folder, "-czf", join(folder, "greeting.tgz"), "package"])
     const tarball = readFileSync(join(folder, "greeting.tgz"))
     const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`
@@ -37,7 +36,7 @@ export const packageRegistry = (
       if (path === "/greeting.tgz") return response.end(tarball)
       const dist = { integrity, tarball: `${url}greeting.tgz` }
       const versions = { "1.0.0": { ...manifest, dist } }
-      response.end(pkg({ name: "greeting", "dist-tags": { latest: "1.0.0" }, versions }))
+      response.end(JSON.stringify({ name: "greeting", "dist-tags": { latest: "1.0.0" }, versions }))
     })
     yield* Effect.acquireRelease(
       Effect.callback<void>((resume) => {
@@ -57,8 +56,8 @@ export const packageRegistry = (
       url,
       asked,
       files: {
-        "package.json": pkg({ dependencies, scripts: { start: "node server.js" } }),
-        "package-lock.json": pkg({ lockfileVersion: 3, requires: true, packages })
+        "package.json": JSON.stringify({ dependencies, scripts: { start: "node server.js" } }),
+        "package-lock.json": JSON.stringify({ lockfileVersion: 3, requires: true, packages })
       }
     }
   })
