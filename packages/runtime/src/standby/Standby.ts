@@ -138,20 +138,19 @@ const connectAndTake = (options: StandbyOptions) =>
 const pulse = ({ takeover }: StandbyOptions) => takeover / 5
 
 /**
- * Says that this process is alive. A connection that breaks takes the lock with it: it is taken again,
- * or this process has lost the platform to another one.
+ * Says that this process is alive. A connection that breaks takes the lock with it, and may have cut off
+ * what was being written: once the lock is taken again this process starts anew, as after a crash. If
+ * another one has it, the platform is that one's.
  */
 const keep = (options: StandbyOptions, self: Self, first: SqlClient) =>
   untilBroken(options, self, first).pipe(
     Effect.andThen(
       Effect.gen(function* () {
         const sql = yield* Lock.connect(options.url)
-        if (!(yield* takeSoon(sql))) {
-          // It may be our own last connection that the database has not given up yet.
-          return (yield* Holder.stillHolds(sql, self.token)) ? undefined : yield* lost
-        }
-        yield* Holder.announce(sql, self)
-        yield* untilBroken(options, self, sql)
+        if (yield* takeSoon(sql)) return yield* startAnew
+        // It may be our own last connection that the database has not given up yet.
+        const isOurs = yield* Holder.stillHolds(sql, self.token)
+        return isOurs ? undefined : yield* lost
       }).pipe(
         Effect.scoped,
         Effect.catchIf(isSqlError, () => Effect.void),
@@ -171,5 +170,16 @@ const untilBroken = (options: StandbyOptions, self: Self, sql: SqlClient) =>
 /** At once and without any farewell: the edge and all that is below it belong to the other now. */
 const lost = Effect.sync(() => {
   console.error("deploy-mcp: another control process has taken over; stopping.")
+  process.exit(1)
+})
+
+/**
+ * The same process with nothing in its memory; what it had begun is in the journal. Where a system can't do
+ * that, whoever runs it starts it again.
+ */
+const startAnew = Effect.sync(() => {
+  console.error("deploy-mcp: the database was away; starting anew with what it has.")
+  const [program = process.execPath, ...args] = process.argv
+  process.execve?.(process.execPath, [program, ...process.execArgv, ...args], process.env)
   process.exit(1)
 })

@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   writeFileSync
@@ -40,6 +41,12 @@ export interface PostgresServer {
   readonly log: () => string
   /** The address of an empty database that nobody else has. */
   readonly database: () => string
+  /** kill -9 of all its processes; resolves when they are gone. */
+  readonly kill: () => Promise<void>
+  /** Starts it again after that, on the same data and port. */
+  readonly startAgain: () => Promise<void>
+  /** Sends a signal such as SIGSTOP to all its processes. */
+  readonly signal: (signal: NodeJS.Signals) => void
   readonly stop: () => Promise<void>
 }
 
@@ -60,25 +67,33 @@ export const startPostgres = async (
   const port = await freePort()
   const login = ["-U", "postgres", "-A", "scram-sha-256", `--pwfile=${passwordFile}`]
   run(join(bin, "initdb"), ["-D", data, ...login, "-E", "UTF8", "--no-sync"])
-  const server = spawn(
-    "setpriv",
-    [
-      ...["--pdeathsig", "SIGQUIT", ...asNobody, "--", join(bin, "postgres"), "-D", data],
-      ...["-h", "127.0.0.1", "-k", "", "-p", `${port}`, "-F", "-c", "max_connections=200"],
-      ...settings.flatMap((setting) => ["-c", setting])
-    ],
-    { stdio: ["ignore", "ignore", "pipe"] }
-  )
   let log = ""
-  server.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log += text
-  })
-  await started(server, () => log)
+  const serve = async () => {
+    const from = log.length
+    const child = spawn(
+      "setpriv",
+      [
+        ...["--pdeathsig", "SIGQUIT", ...asNobody, "--", join(bin, "postgres"), "-D", data],
+        ...["-h", "127.0.0.1", "-k", "", "-p", `${port}`, "-F", "-c", "max_connections=200"],
+        ...settings.flatMap((setting) => ["-c", setting])
+      ],
+      { stdio: ["ignore", "ignore", "pipe"] }
+    )
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log += text
+    })
+    await started(child, () => log.slice(from))
+    return child
+  }
+  let server = await serve()
   const url = (database = "postgres") =>
     `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
   const execute = (statement: string) => {
     const where = ["-h", "127.0.0.1", "-p", `${port}`, "-U", "postgres", "-d", "postgres"]
     run(join(bin, "psql"), ["-q", ...where, "-c", statement], { PGPASSWORD: password })
+  }
+  const signal = (name: NodeJS.Signals) => {
+    for (const pid of [server.pid, ...childrenOf(server.pid)]) if (pid) process.kill(pid, name)
   }
   return {
     url,
@@ -89,11 +104,19 @@ export const startPostgres = async (
       execute(`CREATE DATABASE ${name}`)
       return url(name)
     },
+    kill: async () => {
+      const gone = ended(server)
+      signal("SIGKILL")
+      await gone
+    },
+    startAgain: async () => {
+      server = await serve()
+    },
+    signal,
     stop: async () => {
-      await new Promise((resolve) => {
-        server.once("exit", resolve)
-        server.kill("SIGINT")
-      })
+      const gone = ended(server)
+      server.kill("SIGINT")
+      await gone
       rmSync(folder, { recursive: true, force: true })
     }
   }
@@ -107,6 +130,25 @@ const run = (program: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEn
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, ...env }
   })
+
+/** Postgres has a process for each connection, all children of the first. */
+const childrenOf = (parent: number | undefined): ReadonlyArray<number> =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/u.test(name) && parentOf(name) === parent)
+    .map(Number)
+
+const parentOf = (pid: string): number | undefined => {
+  try {
+    return Number(/\) \S (\d+)/u.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1])
+  } catch {
+    return undefined
+  }
+}
+
+const ended = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null
+    ? Promise.resolve()
+    : new Promise((resolve) => child.once("exit", () => resolve()))
 
 const started = (server: ChildProcess, log: () => string) =>
   new Promise<void>((resolve, reject) => {

@@ -16,10 +16,12 @@ export const onEachDatabase = (tests: (fresh: FreshDatabase) => void) => {
 }
 
 /** Those of Postgres alone: its server runs from before the first test until after the last one. */
-export const onPostgres = (tests: (fresh: () => string) => void) =>
+export const onPostgres = (tests: (fresh: () => string, server: () => PostgresServer) => void) =>
   describe("on Postgres", () => {
-    if (hasPostgres) tests(postgres())
-    else it.skip("is not installed here")
+    if (hasPostgres) {
+      const server = running()
+      tests(() => server().database(), server)
+    } else it.skip("is not installed here")
   })
 
 /** For a file whose tests each run on one database after the other. */
@@ -31,6 +33,11 @@ export const eachDatabase = (): ReadonlyArray<FreshDatabase> => {
 }
 
 const postgres = () => {
+  const server = running()
+  return () => server().database()
+}
+
+const running = () => {
   let server: PostgresServer | undefined
   beforeAll(async () => {
     server = await startPostgres()
@@ -38,6 +45,6 @@ const postgres = () => {
   afterAll(() => server?.stop())
   return () => {
     if (server === undefined) throw new Error("Postgres was not started")
-    return server.database()
+    return server
   }
 }
