@@ -90,12 +90,14 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
 
       /** Its deployments, and the artifacts that no other stage uses. */
       contents: Effect.fnUntraced(function* (stage: StageId) {
+        const keptElsewhere = sql`SELECT artifact_key FROM releases
+          WHERE stage_id <> ${stage} AND state IN ('candidate', 'live', 'retired')`
         const artifacts = yield* Rows.all(Schema.Struct({ artifactKey: ArtifactKey }))(
           sql`SELECT artifact_key FROM releases WHERE stage_id = ${stage}
-              AND artifact_key NOT IN (SELECT artifact_key FROM releases WHERE stage_id <> ${stage})
+              AND artifact_key NOT IN (${keptElsewhere})
             UNION SELECT artifact_key FROM deployments WHERE stage_id = ${stage}
               AND artifact_key IS NOT NULL
-              AND artifact_key NOT IN (SELECT artifact_key FROM releases WHERE stage_id <> ${stage})
+              AND artifact_key NOT IN (${keptElsewhere})
               AND artifact_key NOT IN (SELECT artifact_key FROM deployments
                 WHERE stage_id <> ${stage} AND artifact_key IS NOT NULL AND status = 'running')`
         )
