@@ -192,8 +192,8 @@ describe("a reader of README.md", () => {
 
   it("has been through every command but those that others try", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-    // Tests of their own run these: test/launcher.test.ts, test/e2e/Postgres.test.ts.
-    const elsewhere = ["npm test", "deploy-mcp migrate"]
+    // Tests of their own run these: test/launcher.test.ts, test/e2e/{Postgres,Replay}.test.ts.
+    const elsewhere = ["npm test", "deploy-mcp migrate", "deploy-mcp replay <service>#<n>"]
     if (!hasCurl) line("curl")
     assert.property(scripts, "test")
     assert.sameMembers([...new Set(commands)], [...tried, ...elsewhere])
