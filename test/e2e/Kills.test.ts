@@ -3,14 +3,13 @@
  * at a hundred requests a second and more. What was accepted is live in the end, what was asked once was
  * done once, and no visitor noticed. `npm run chaos -- --kills 1000` does it for longer.
  */
-import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { chanceOf } from "@deploy-mcp/domain/chaos/Chance"
 import { afterAll, assert, beforeAll, it } from "vitest"
 import { Refused } from "./Api.ts"
 import { eventually } from "./Eventually.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
+import { differencesAtStart } from "./Reconciled.ts"
 import { nodeApp, site } from "./Samples.ts"
 import type { Files } from "./WorkTree.ts"
 
@@ -60,21 +59,6 @@ const pusherOf = async (name: string, files: (version: string) => Files) => {
     },
     again: push
   }
-}
-
-/** What a comparison of the world with the rows finds at a start that begins now. */
-const differencesAtStart = async (): Promise<ReadonlyArray<string>> => {
-  const file = join(platform.home, "run", "reconciled.json")
-  const read = (): { at: number; differences: ReadonlyArray<{ sentence: string }> } | null =>
-    existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null
-  const before = read()?.at ?? 0
-  await platform.stop()
-  await platform.start()
-  const found = await eventually("the world was compared", () => {
-    const now = read()
-    return now !== null && now.at > before && now
-  })
-  return found.differences.map(({ sentence }) => sentence)
 }
 
 it(`loses nothing and is not noticed across ${kills} kills of control`, {
@@ -139,8 +123,14 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
   )
   const counts = seen.map(({ count }) => count)
   console.log(`${kills} kills, ${keyed.size} keys, requests: ${counts.join(" and ")}, 0 failures`)
-  await differencesAtStart()
-  assert.deepStrictEqual(await differencesAtStart(), [], "one comparison mends all that is left")
+  await platform.stop()
+  await differencesAtStart(platform)
+  await platform.stop()
+  assert.deepStrictEqual(
+    await differencesAtStart(platform),
+    [],
+    "one comparison mends all that is left"
+  )
 })
 
 it("ends a storm of fifty pushes with the newest one live", async () => {

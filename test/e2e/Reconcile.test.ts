@@ -1,11 +1,12 @@
 /** A home that somebody put his hands into: the next start says what it finds, mends it, and the one after finds nothing. */
-import { existsSync, mkdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, renameSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { runCli } from "./CommandLine.ts"
 import { eventually } from "./Eventually.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
+import { differencesAtStart, reconciled } from "./Reconciled.ts"
 import { ask } from "./Requests.ts"
 
 const nobody = "0".repeat(20)
@@ -17,29 +18,13 @@ beforeAll(async () => {
 })
 afterAll(() => platform.dispose())
 
-const reconciled = () => {
-  const file = join(platform.home, "run", "reconciled.json")
-  if (!existsSync(file)) return null
-  const found: { at: number; differences: ReadonlyArray<{ kind: string; outcome: string }> } =
-    JSON.parse(readFileSync(file, "utf8"))
-  return found
-}
-
-/** Of a start that begins now. */
-const afterStart = async () => {
-  const before = reconciled()?.at ?? 0
-  await platform.start()
-  await eventually("the world was compared", () => (reconciled()?.at ?? 0) > before)
-  return reconciled()?.differences ?? []
-}
-
 describe("a home that was changed by hand", () => {
   it("is found, said and mended at the next start", async () => {
     const { api } = platform
     await api.call("deploy_files", { name: "web", files: { "index.html": "<h1>here</h1>" } })
     await eventually("web is live", async () => (await platform.get("web")).status === 200)
-    await eventually("the first comparison is over", () => reconciled() !== null)
-    assert.deepStrictEqual(reconciled()?.differences, [])
+    await eventually("the first comparison is over", () => reconciled(platform) !== null)
+    assert.deepStrictEqual(reconciled(platform)?.differences, [])
     await platform.stop()
 
     const inHome = (...path: ReadonlyArray<string>) => join(platform.home, ...path)
@@ -63,7 +48,7 @@ describe("a home that was changed by hand", () => {
     const theirs = inHome("git", `${row?.id}.git`)
     renameSync(theirs, inHome("git", "put-aside"))
 
-    const found = await afterStart()
+    const found = await differencesAtStart(platform)
     const kinds = found.map(({ kind }) => kind).sort()
     for (const kind of [...Object.keys(orphans), "live_release", "repository"]) {
       assert.include(kinds, kind, platform.output())
@@ -86,7 +71,7 @@ describe("a home that was changed by hand", () => {
 
   it("is as rows say at the start after that", async () => {
     await platform.stop()
-    assert.deepStrictEqual(await afterStart(), [])
+    assert.deepStrictEqual(await differencesAtStart(platform), [])
     assert.strictEqual((await platform.get("web")).status, 200)
   })
 })

@@ -9,23 +9,20 @@ const AllowedRanges = Schema.String.check(
   Schema.makeFilter((text) => parseAllowedRanges(text).problem ?? undefined)
 )
 
-const LinesPerSecond = Schema.NumberFromString.check(
-  Schema.isInt(),
-  Schema.isBetween({ minimum: 1, maximum: 1_000_000 })
-)
+const atLeast = (minimum: number) =>
+  Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(minimum))
+
+const upToAMillion = (minimum: number) =>
+  Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum, maximum: 1_000_000 }))
+
+const LinesPerSecond = upToAMillion(1)
+const RestartLimit = upToAMillion(0)
 
 /** The release before the live one still answers its last requests while artifacts are collected. */
-const KeptReleases = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
-
-const Mebibytes = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
-
+const KeptReleases = atLeast(1)
+const Mebibytes = atLeast(1)
 /** 0: there is none. */
-const Quota = Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
-
-const RestartLimit = Schema.NumberFromString.check(
-  Schema.isInt(),
-  Schema.isBetween({ minimum: 0, maximum: 1_000_000 })
-)
+const Quota = atLeast(0)
 
 export const settings = Config.all({
   /** Folder that holds all state. */

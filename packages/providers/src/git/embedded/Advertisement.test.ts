@@ -2,11 +2,11 @@
 import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Git, type GitExchange } from "@deploy-mcp/domain/Git"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer } from "effect"
 import {
+  ask,
   bare,
   codeOf,
   commit,
@@ -125,25 +125,6 @@ const gitThatCounts = (place: string) => {
     started: () => (existsSync(log) ? readFileSync(log).length : 0)
   }
 }
-
-const ask = Effect.fnUntraced(function* (hosted: Repository, more: Partial<GitExchange>) {
-  const git = yield* Git
-  const reply = yield* git.exchange({
-    repository: hosted,
-    access: "write",
-    method: "GET",
-    path: "/info/refs",
-    query: "service=git-receive-pack",
-    contentType: undefined,
-    contentEncoding: undefined,
-    protocol: undefined,
-    body: Stream.empty,
-    pushed: () => Stream.empty,
-    ...more
-  })
-  const text = yield* Stream.mkString(Stream.decodeText(reply.body))
-  return { status: reply.status, type: reply.headers["content-type"], text }
-}, Effect.scoped)
 
 const both = Effect.fnUntraced(function* (hosted: Repository) {
   const started = yield* Started

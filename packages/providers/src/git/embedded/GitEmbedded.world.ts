@@ -5,12 +5,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { failureOf } from "@deploy-mcp/domain/Fault"
-import { Git, type GitError } from "@deploy-mcp/domain/Git"
+import { Git, type GitError, type GitExchange } from "@deploy-mcp/domain/Git"
 import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
-import { ConfigProvider, Effect, Layer } from "effect"
+import { ConfigProvider, Effect, Layer, Stream } from "effect"
 import { GitEmbedded } from "./GitEmbedded.ts"
 
 export const folder = Effect.acquireRelease(
@@ -131,3 +131,23 @@ export const run = (
     )
     child.stdin?.end(input)
   })
+
+/** What git is told over HTTP when it asks where a push would go; `more` makes it another question. */
+export const ask = Effect.fnUntraced(function* (hosted: Repository, more: Partial<GitExchange>) {
+  const git = yield* Git
+  const reply = yield* git.exchange({
+    repository: hosted,
+    access: "write",
+    method: "GET",
+    path: "/info/refs",
+    query: "service=git-receive-pack",
+    contentType: undefined,
+    contentEncoding: undefined,
+    protocol: undefined,
+    body: Stream.empty,
+    pushed: () => Stream.empty,
+    ...more
+  })
+  const text = yield* Stream.mkString(Stream.decodeText(reply.body))
+  return { status: reply.status, type: reply.headers["content-type"], text }
+}, Effect.scoped)

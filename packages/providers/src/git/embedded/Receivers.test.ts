@@ -2,11 +2,12 @@
 import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Git, type GitExchange } from "@deploy-mcp/domain/Git"
+import { Git } from "@deploy-mcp/domain/Git"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule, Stream } from "effect"
 import {
+  ask,
   bare,
   commit,
   emptyPush,
@@ -34,33 +35,17 @@ exec "${real}" "$@"
   }
 }
 
-const exchange = Effect.fnUntraced(function* (hosted: Repository, more: Partial<GitExchange>) {
-  const reply = yield* Git.use((git) =>
-    git.exchange({
-      repository: hosted,
-      access: "write",
-      method: "GET",
-      path: "/info/refs",
-      query: "service=git-receive-pack",
-      contentType: undefined,
-      contentEncoding: undefined,
-      protocol: undefined,
-      body: Stream.empty,
-      pushed: () => Stream.empty,
-      ...more
-    })
-  )
-  return yield* Stream.mkString(Stream.decodeText(reply.body))
-}, Effect.scoped)
-
 const push = (hosted: Repository, sha: string) =>
-  exchange(hosted, {
-    method: "POST",
-    path: "/git-receive-pack",
-    query: "",
-    contentType: "application/x-git-receive-pack-request",
-    body: Stream.make(emptyPush(sha))
-  })
+  Effect.map(
+    ask(hosted, {
+      method: "POST",
+      path: "/git-receive-pack",
+      query: "",
+      contentType: "application/x-git-receive-pack-request",
+      body: Stream.make(emptyPush(sha))
+    }),
+    ({ text }) => text
+  )
 
 const until = (what: () => boolean) =>
   Effect.sync(what).pipe(
@@ -92,7 +77,7 @@ describe("the git that receives a push", () => {
       yield* Effect.gen(function* () {
         const { hosted, sha } = yield* withCommit
         const before = pids().length
-        yield* exchange(hosted, {})
+        yield* ask(hosted, {})
         yield* until(() => pids().length === before + 1)
         const report = yield* push(hosted, sha)
         assert.include(report, "ok refs/heads/main")
@@ -108,7 +93,7 @@ describe("the git that receives a push", () => {
       yield* Effect.gen(function* () {
         const { hosted, sha } = yield* withCommit
         const before = pids().length
-        yield* exchange(hosted, {})
+        yield* ask(hosted, {})
         yield* until(() => pids().length === before + 1)
         const [pid = 0] = pids().slice(-1)
         process.kill(pid, "SIGKILL")
@@ -125,10 +110,10 @@ describe("the git that receives a push", () => {
       const { pids, provider } = yield* world
       yield* Effect.gen(function* () {
         const { hosted } = yield* withCommit
-        yield* exchange(hosted, {})
+        yield* ask(hosted, {})
         yield* until(() => pids().length > 0)
         yield* until(() => !pids().some(isThere))
-        yield* exchange(hosted, {})
+        yield* ask(hosted, {})
         yield* until(() => pids().some(isThere))
       }).pipe(Effect.provide(provider))
       yield* until(() => !pids().some(isThere))
