@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * `npm run chaos`: see test/chaos/Chaos.ts, which runs on the project's own Node.js. With `--kills N`,
- * `--takeovers N` or `--away SECONDS` real platforms are killed, taken over or left without control.
+ * `--takeovers N` or `--away SECONDS` real platforms are killed, taken over or left without control;
+ * `--report` after it puts what came of that into docs/chaos.json.
  */
 import { spawn } from "node:child_process"
 import path from "node:path"
@@ -16,12 +17,14 @@ const tests = {
 await runMain(async () => {
   await ensureInstalled()
   const node = findNode()
-  const [name, number = "", ...others] = process.argv.slice(2)
-  const real = others.length === 0 && /^[1-9]\d*$/u.test(number) ? tests[name] : undefined
+  const [name, number = "", report, ...others] = process.argv.slice(2)
+  const known = others.length === 0 && (report === undefined || report === "--report")
+  const real = known && /^[1-9]\d*$/u.test(number) ? tests[name] : undefined
+  const variables = real && { [real.variable]: number, TEST_REPORT: String(report !== undefined) }
   const script = path.join(root, real ? "bin/test.mjs" : "test/chaos/Chaos.ts")
   const child = spawn(node, [script, ...(real ? [real.file] : process.argv.slice(2))], {
     stdio: "inherit",
-    env: { ...environmentWithNode(node), ...(real ? { [real.variable]: number } : {}) }
+    env: { ...environmentWithNode(node), ...variables }
   })
   process.on("SIGINT", () => {})
   process.on("SIGTERM", () => child.kill("SIGTERM"))

@@ -1,5 +1,6 @@
 /** What `npm run chaos` found, as docs/chaos.json keeps it and docs/chaos.md shows it. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 
 export const root = join(import.meta.dirname, "../..")
@@ -13,6 +14,15 @@ export interface Finding {
   readonly invariants: ReadonlyArray<string>
   /** The scenario or the first seed in which they did; null: none of those that were tried. */
   readonly where: string | null
+}
+
+/** A run with real processes, whose services were asked a hundred times a second throughout. */
+export interface RealRun {
+  /** Those of the machine it ran on. */
+  readonly cores: number
+  /** What visitors asked, and how much of that was not answered with a 200. */
+  readonly requests: number
+  readonly failed: number
 }
 
 export interface ChaosReport {
@@ -39,7 +49,28 @@ export interface ChaosReport {
     readonly planted: ReadonlyArray<Finding>
     readonly generated: ReadonlyArray<Finding>
   }
+  /** kill -9 of control at random moments of a storm of pushes and redeploys. */
+  readonly kills?: RealRun & {
+    readonly kills: number
+    /** Accepted under a key each, and done once. */
+    readonly redeploys: number
+    readonly deployments: number
+  }
+  /** Two control processes on one Postgres: the acting one is killed or frozen in the middle of a push. */
+  readonly takeovers?: RealRun & {
+    readonly trials: number
+    readonly killed: number
+    readonly frozen: number
+    /** After how long without a sign of life the other one acts. */
+    readonly takeoverSeconds: number
+    /** From the kill or the freeze until the other one acted. */
+    readonly slowestMs: number
+  }
+  /** Services without control. */
+  readonly away?: RealRun & { readonly seconds: number }
 }
+
+export const cores = availableParallelism()
 
 export const readReport = (): ChaosReport =>
   existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {}
@@ -47,3 +78,9 @@ export const readReport = (): ChaosReport =>
 /** Puts what was found now beside what was found before. */
 export const addToReport = (found: ChaosReport): void =>
   writeFileSync(file, `${JSON.stringify({ ...readReport(), ...found }, null, 2)}\n`)
+
+/** What a run with real processes came to; kept when `npm run chaos -- … --report` asked for that. */
+export const tellRun = (found: ChaosReport): void => {
+  console.log(JSON.stringify(found))
+  if (process.env.TEST_REPORT === "true") addToReport(found)
+}

@@ -1,20 +1,25 @@
 /**
- * kill -9 of control at random moments while people push, redeploy and push again, and visitors are asked
- * at a hundred requests a second and more. What was accepted is live in the end, what was asked once was
+ * kill -9 of control at random moments while people push, redeploy and push again, and visitors ask each
+ * service a hundred times a second. What was accepted is live in the end, what was asked once was
  * done once, and no visitor noticed. `npm run chaos -- --kills 1000` does it for longer.
  */
 import { setTimeout as pause } from "node:timers/promises"
 import { chanceOf } from "@deploy-mcp/domain/chaos/Chance"
 import { afterAll, assert, beforeAll, it } from "vitest"
+import { cores, tellRun } from "../chaos/Report.ts"
 import { Refused } from "./Api.ts"
 import { eventually } from "./Eventually.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
 import { differencesAtStart } from "./Reconciled.ts"
+import { together } from "./Requests.ts"
 import { nodeApp, site } from "./Samples.ts"
 import type { Files } from "./WorkTree.ts"
 
 const kills = Number(process.env.TEST_KILLS ?? 30)
 const seed = process.env.TEST_SEED ?? "kills"
+
+/** Live from the first test on. */
+const services = ["shop", "page"]
 
 let platform: Platform
 beforeAll(async () => {
@@ -71,7 +76,7 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
   await page.next()
   await platform.api.ended("shop")
   await platform.api.ended("page")
-  const probes = ["shop", "page"].map((label) => platform.probe(label))
+  const probes = services.map((label) => platform.probe(label))
 
   let storming = true
   const keyed = new Map<string, Set<number>>()
@@ -106,8 +111,11 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
 
   const last = await shop.next()
   await page.next()
-  for (const name of ["shop", "page"]) {
-    assert.strictEqual((await platform.api.ended(name)).status, "live")
+  let deployments = 0
+  for (const name of services) {
+    const newest = await platform.api.ended(name)
+    assert.strictEqual(newest.status, "live")
+    deployments += newest.number
     const open = (await platform.api.deployments(name)).filter(
       ({ finished_at }) => finished_at === null
     )
@@ -116,13 +124,10 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
   assert.strictEqual((await platform.api.service("shop")).live_commit, last.commit)
   assert.include((await platform.get("shop")).body, last.version)
   for (const [key, numbers] of keyed) assert.lengthOf([...numbers], 1, `${key} was done once`)
-  const seen = await Promise.all(probes.map((probe) => probe.stop()))
-  assert.deepStrictEqual(
-    seen.flatMap(({ bad }) => bad),
-    []
-  )
-  const counts = seen.map(({ count }) => count)
-  console.log(`${kills} kills, ${keyed.size} keys, requests: ${counts.join(" and ")}, 0 failures`)
+  const { bad, requests } = together(await Promise.all(probes.map((probe) => probe.stop())))
+  const of = { kills, redeploys: keyed.size, deployments }
+  tellRun({ kills: { ...of, cores, requests, failed: bad.length } })
+  assert.deepStrictEqual(bad, [])
   await platform.stop()
   await differencesAtStart(platform)
   await platform.stop()
@@ -138,7 +143,7 @@ it("ends a storm of fifty pushes with the newest one live", async () => {
   await next()
   const url = await platform.api.pushUrl("storm")
   const tree = await platform.workTree()
-  const probe = platform.probe("storm")
+  const probes = [...services, "storm"].map((label) => platform.probe(label))
   const commits: Array<string> = []
   for (let at = 0; at < 50; at += 1) commits.push(await tree.commit(nodeApp(`s${at}`)))
   const pushes = commits.map(async (commit, at) => {
@@ -156,5 +161,6 @@ it("ends a storm of fifty pushes with the newest one live", async () => {
     all.filter(({ finished_at }) => finished_at === null),
     []
   )
-  assert.deepStrictEqual((await probe.stop()).bad, [])
+  const { bad } = together(await Promise.all(probes.map((probe) => probe.stop())))
+  assert.deepStrictEqual(bad, [])
 }, 180_000)

@@ -53,33 +53,51 @@ export const ask = ({ port, host, path = "/", method = "GET", headers, body, age
 export interface Probe {
   /** Answers so far. */
   readonly count: () => number
-  /** Ends it; everything that was not a 200, and each different body in the order of appearance. */
-  readonly stop: () => Promise<{
-    readonly count: number
-    readonly bad: ReadonlyArray<string>
-    readonly bodies: ReadonlyArray<string>
-  }>
+  readonly stop: () => Promise<Probed>
 }
 
-/** Asks again and again, over one kept connection and over new ones in turns. */
+export interface Probed {
+  readonly count: number
+  /** Everything that was not a 200. */
+  readonly bad: ReadonlyArray<string>
+  /** Each different one in the order of appearance. */
+  readonly bodies: ReadonlyArray<string>
+}
+
+const millisecondsApart = 10
+/** Visitors at a time; a machine that is this far behind is not asked for more. */
+const mostOpen = 100
+
+/**
+ * Asks a hundred times a second, however long the answers take, over one kept connection and over new
+ * ones in turns.
+ */
 export const probe = (port: number, host: string): Probe => {
   const kept = new Agent({ keepAlive: true, maxSockets: 1 })
   const bad: Array<string> = []
   const bodies: Array<string> = []
+  const open = new Set<Promise<void>>()
   let count = 0
   let on = true
-  const running = (async () => {
-    for (let turn = 0; on; turn++) {
-      try {
-        const { status, body } = await ask({ port, host, ...(turn % 2 ? { agent: kept } : {}) })
-        if (status !== 200) bad.push(`${status} ${body.slice(0, 200)}`)
-        else if (!bodies.includes(body)) bodies.push(body)
-        count++
-      } catch (error) {
-        bad.push(String(error))
-      }
-      await pause(5)
+  const askOnce = async (turn: number) => {
+    try {
+      const { status, body } = await ask({ port, host, ...(turn % 2 ? { agent: kept } : {}) })
+      if (status !== 200) bad.push(`${status} ${body.slice(0, 200)}`)
+      else if (!bodies.includes(body)) bodies.push(body)
+      count++
+    } catch (error) {
+      bad.push(String(error))
     }
+  }
+  const running = (async () => {
+    const began = performance.now()
+    for (let turn = 0; on; turn++) {
+      const asked = askOnce(turn).finally(() => open.delete(asked))
+      open.add(asked)
+      await pause(Math.max(0, began + (turn + 1) * millisecondsApart - performance.now()))
+      if (open.size >= mostOpen) await Promise.race(open)
+    }
+    await Promise.all(open)
   })()
   return {
     count: () => count,
@@ -91,3 +109,9 @@ export const probe = (port: number, host: string): Probe => {
     }
   }
 }
+
+/** What visitors of several services saw. */
+export const together = (seen: ReadonlyArray<Probed>) => ({
+  bad: seen.flatMap(({ bad }) => bad),
+  requests: seen.reduce((sum, { count }) => sum + count, 0)
+})

@@ -1,13 +1,13 @@
 /**
  * Two control processes on one Postgres, again and again: the one that acts is killed or frozen at a random
  * moment of a push, the other takes over. What was pushed is live once, and no visitor notices.
- * `npm run chaos -- --takeovers 500` does it for longer; `TEST_REPORT` names the file for what came out.
+ * `npm run chaos -- --takeovers 500` does it for longer.
  */
-import { writeFileSync } from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
 import { chanceOf } from "@deploy-mcp/domain/chaos/Chance"
 import { onPostgres } from "@deploy-mcp/runtime/store/testing/Databases"
 import { afterAll, assert, beforeAll, it } from "vitest"
+import { cores, tellRun } from "../chaos/Report.ts"
 import { Refused } from "./Api.ts"
 import { type Control, type Controls, controlsOf } from "./Controls.ts"
 import { eventually } from "./Eventually.ts"
@@ -74,21 +74,11 @@ onPostgres((fresh) => {
       holder = other
     }
     const { bad, count } = await probe.stop()
-    assert.deepStrictEqual(bad, [])
     const slowestMs = Math.max(...outcomes.map(({ ms }) => ms))
     const frozen = outcomes.filter(({ how }) => how === "frozen").length
-    const summary = {
-      trials,
-      killed: trials - frozen,
-      frozen,
-      takeoverSeconds,
-      slowestMs,
-      requests: count,
-      failed: bad.length
-    }
-    console.log(JSON.stringify(summary))
-    if (process.env.TEST_REPORT)
-      writeFileSync(process.env.TEST_REPORT, `${JSON.stringify(summary, null, 2)}\n`)
+    const of = { trials, killed: trials - frozen, frozen, takeoverSeconds, slowestMs }
+    tellRun({ takeovers: { ...of, cores, requests: count, failed: bad.length } })
+    assert.deepStrictEqual(bad, [])
   })
 
   const hasTakenOver = (other: Control): boolean => {
