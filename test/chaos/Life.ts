@@ -280,10 +280,11 @@ class Life {
       if (this.headOf(service) === head) this.countHead(service)
     }
     const update = { branch: defaultBranch, to: head as never }
+    const { owner } = this.kept.facts.principal
     simulation.ask(
       Effect.gen(function* () {
         const access = yield* GitAccess
-        const watching = yield* access.pushed(id, [update]).pipe(
+        const watching = yield* access.pushed(owner, id, [update]).pipe(
           Stream.runForEach((line) =>
             Effect.sync(() => {
               answered()

@@ -92,6 +92,7 @@ export const scene = Effect.gen(function* () {
   const repository: RepositoryId = Option.getOrThrow(row).id
 
   return {
+    owner,
     asOwner,
     node,
     commit: (files: Record<string, string>, branch: BranchName = main) =>
@@ -99,7 +100,7 @@ export const scene = Effect.gen(function* () {
     /** What git does after a push; returns the lines that the pusher sees. */
     hint: (branch: BranchName = main) =>
       access
-        .pushed(repository, [
+        .pushed(owner, repository, [
           { branch, to: git.commit(repository, BranchName.make("scratch"), {}) }
         ])
         .pipe(Stream.runCollect),

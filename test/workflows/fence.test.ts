@@ -4,7 +4,7 @@
  */
 
 import { Failure } from "@deploy-mcp/domain/Failure"
-import type { DeploymentId } from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { DeploymentStore } from "@deploy-mcp/runtime/store/DeploymentStore"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { Coordinator } from "@deploy-mcp/runtime/workflows/Coordinator"
@@ -29,13 +29,13 @@ onEachDatabase((fresh) => {
             against,
             step,
             when,
-            (id) =>
+            (id, owner) =>
               Effect.gen(function* () {
                 const coordinator = yield* Coordinator
                 const store = yield* DeploymentStore
                 // The cancel ends the step that this runs in, so it may not be waited for here.
-                yield* Effect.forkDetach(coordinator.cancel(id))
-                yield* Effect.repeat(store.withOwner(id), {
+                yield* Effect.forkDetach(coordinator.cancel(owner, id))
+                yield* Effect.repeat(store.byId(owner, id), {
                   until: ({ status }) => status === "cancelled" || status === "committed"
                 })
               }),
@@ -70,7 +70,7 @@ onEachDatabase((fresh) => {
               const queued = yield* it.redeploy()
               const { id } = yield* it.row(queued.number)
               yield* Effect.sleep((length * 2 * turn) / 200)
-              const cancelled = yield* coordinator.cancel(id)
+              const cancelled = yield* coordinator.cancel(it.owner, id)
               const ended = yield* it.settled(undefined, queued.number)
               assert.strictEqual(ended.status, cancelled ? "cancelled" : "live", `turn ${turn}`)
               seen.set(ended.status, (seen.get(ended.status) ?? 0) + 1)
@@ -90,7 +90,10 @@ const disturb = (
   against: Against,
   step: StepName,
   when: When,
-  event: (id: DeploymentId) => Effect.Effect<void, DeploymentFailed, Coordinator | DeploymentStore>,
+  event: (
+    id: DeploymentId,
+    owner: OwnerId
+  ) => Effect.Effect<void, DeploymentFailed, Coordinator | DeploymentStore>,
   expected: "live" | "cancelled" | "failed"
 ) => {
   let armed: ((id: DeploymentId) => Effect.Effect<void, DeploymentFailed>) | null = null
@@ -101,7 +104,7 @@ const disturb = (
       const first = it.commit({ page: "old" })
       yield* it.create()
       yield* it.settled()
-      armed = (id) => event(id).pipe(Effect.provideContext(context))
+      armed = (id) => event(id, it.owner).pipe(Effect.provideContext(context))
       it.commit({ page: "new" })
       const { number } = yield* it.redeploy()
       yield* it.settled()

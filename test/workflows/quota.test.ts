@@ -93,13 +93,13 @@ onEachDatabase((fresh) => {
     it.live("is not used up by tries that came to nothing", () =>
       against(
         Effect.gen(function* () {
-          const { deploy, kept } = yield* world
-          const { allArtifacts } = yield* UsageStore
+          const { deploy, kept, owner } = yield* world
+          const { artifacts } = yield* UsageStore
           for (const name of ["one", "two", "two", "three"]) {
             const failure = yield* deploy({ ...page(name, 1), "never-healthy": "" })
             assert.strictEqual(typeof failure === "object" && failure?.code, "exited")
             assert.strictEqual(kept(), 1, "the newest may serve the next try")
-            assert.strictEqual((yield* allArtifacts)[0]?.bytes, mebibyte)
+            assert.strictEqual(yield* artifacts(owner), mebibyte)
           }
           assert.strictEqual(yield* deploy(page("whole", 2)), "live")
         }),

@@ -121,7 +121,7 @@ const control = Effect.gen(function* () {
 
   return {
     it,
-    cancel: coordinator.cancel,
+    cancel: (id: DeploymentId) => coordinator.cancel(it.owner, id),
     createOnce: (name: ServiceName) =>
       it.asOwner(
         services.create({

@@ -7,7 +7,8 @@ import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
 import { Platform } from "@deploy-mcp/runtime/Platform"
 import type { DifferenceKind } from "@deploy-mcp/runtime/reconcile/Difference"
-import { Reconciler, layer as reconcilerLayer } from "@deploy-mcp/runtime/reconcile/Reconciler"
+import * as Reconcilers from "@deploy-mcp/runtime/reconcile/Reconciler"
+import { forPlatform } from "@deploy-mcp/runtime/store/Owned"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
@@ -35,7 +36,7 @@ onEachDatabase((fresh) => {
         yield* it.create()
         const { service, number } = yield* it.settled()
         yield* it.quiet((yield* it.row(number)).id)
-        const { reconcile } = yield* Reconciler
+        const { reconcile } = yield* Reconcilers.Reconciler
         assert.deepStrictEqual(yield* reconcile, [], `${service} as it was deployed`)
         const what = yield* plant(it)
         const found = yield* reconcile
@@ -48,7 +49,7 @@ onEachDatabase((fresh) => {
         )
         assert.deepStrictEqual(yield* reconcile, [], "a second comparison finds nothing")
         assert.strictEqual((yield* it.list())[0]?.status, "live")
-      }).pipe(Effect.provide(reconcilerLayer(prompt)))
+      }).pipe(Effect.provide(forPlatform(Reconcilers.layer(prompt))))
     )
 
   describe("the reconciler", () => {
@@ -182,7 +183,7 @@ onEachDatabase((fresh) => {
           const { home } = yield* Platform
           const logs = yield* Logs
           const { repositories } = yield* GitWorld
-          const { reconcile } = yield* Reconciler
+          const { reconcile } = yield* Reconcilers.Reconciler
           mkdirSync(join(home, "work", `dep_${other}`), { recursive: true })
           mkdirSync(join(home, "work", "somebody-else"))
           const id = RepositoryId.make(`rep_${other}`)
@@ -196,7 +197,7 @@ onEachDatabase((fresh) => {
           assert.isTrue(repositories.has(id))
           assert.isTrue(existsSync(join(home, "work", `dep_${other}`)))
           assert.isTrue(existsSync(join(home, "work", "somebody-else")))
-        }).pipe(Effect.provide(reconcilerLayer({ ...prompt, grace: 60_000 })))
+        }).pipe(Effect.provide(forPlatform(Reconcilers.layer({ ...prompt, grace: 60_000 }))))
       )
     )
 
@@ -207,7 +208,7 @@ onEachDatabase((fresh) => {
           Effect.gen(function* () {
             const it = yield* scene
             const sql = yield* SqlClient
-            const { reconcile } = yield* Reconciler
+            const { reconcile } = yield* Reconcilers.Reconciler
             it.commit({ page: "A" })
             yield* it.create()
             const { number } = yield* it.settled()
@@ -241,7 +242,7 @@ onEachDatabase((fresh) => {
             }).pipe(Effect.timeout("10 seconds"))
             assert.strictEqual(it.node.running.size, 0)
             assert.deepStrictEqual(yield* reconcile, [])
-          }).pipe(Effect.provide(reconcilerLayer(prompt)))
+          }).pipe(Effect.provide(forPlatform(Reconcilers.layer(prompt))))
         )
     )
   })

@@ -5,12 +5,11 @@ import { join } from "node:path"
 import { Build } from "@deploy-mcp/domain/Build"
 import { doublesIn, testing } from "@deploy-mcp/runtime/compositions/testing"
 import { Platform } from "@deploy-mcp/runtime/Platform"
-import { AccountStore } from "@deploy-mcp/runtime/store/AccountStore"
 import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import { TrashStore } from "@deploy-mcp/runtime/store/TrashStore"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Layer, Option, Schedule } from "effect"
+import { Effect, Latch, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { againstOn, scene } from "./Scene.ts"
 
@@ -57,7 +56,7 @@ onEachDatabase((fresh) => {
           yield* it.settled()
           const sql = yield* SqlClient
           const services = yield* ServiceStore
-          const [service] = yield* services.all
+          const [service] = yield* services.all(it.owner)
           assert(service !== undefined)
           yield* sql.withTransaction(services.trash(service.ownerId, service))
         }).pipe(Effect.provide(control, { local: true }))
@@ -93,8 +92,7 @@ onEachDatabase((fresh) => {
             yield* it.remove()
             yield* begun.await
             const trash = yield* TrashStore
-            const owner = Option.getOrThrow(yield* (yield* AccountStore).firstOwner)
-            assert.deepStrictEqual(yield* trash.list(owner.id, null, 0), [])
+            assert.deepStrictEqual(yield* trash.list(it.owner, null, 0), [])
           }).pipe(Effect.provide(testing(home, { databaseUrl, doubles: never }), { local: true }))
           yield* Effect.gen(function* () {
             yield* untilServices(yield* SqlClient, 0)

@@ -3,6 +3,7 @@ import type { NodeMetrics, StageMetrics } from "@deploy-mcp/domain/node/NodeMetr
 import { Effect } from "effect"
 import { Deploys } from "./Instances.ts"
 import { edgeInstance } from "./instances/Builtin.ts"
+import type { Whose } from "./store/Owned.ts"
 import { ServiceStore, type StageName } from "./store/ServiceStore.ts"
 
 export interface Measured {
@@ -12,16 +13,17 @@ export interface Measured {
 }
 
 /** Null while the edge is away. */
-export const measured: Effect.Effect<Measured | null, never, Deploys | ServiceStore> = Effect.gen(
-  function* () {
+export const measured = (
+  whose: Whose
+): Effect.Effect<Measured | null, never, Deploys | ServiceStore> =>
+  Effect.gen(function* () {
     const node = yield* (yield* Deploys).get(edgeInstance).measure ?? Effect.succeed(null)
     if (node === null) return null
     const metrics = new Map(node.stages.map((one) => [one.stage, one]))
-    const names = yield* (yield* ServiceStore).names
+    const names = yield* (yield* ServiceStore).names(whose)
     const stages = names.flatMap((name) => {
       const found = metrics.get(name.stageId)
       return found === undefined ? [] : [{ ...name, metrics: found }]
     })
     return { node, stages }
-  }
-)
+  })

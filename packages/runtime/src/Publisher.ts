@@ -13,6 +13,7 @@ import {
 } from "./publisher/NodePublisher.ts"
 import { makeObserved } from "./publisher/Observed.ts"
 import { makeRoutePublisher } from "./publisher/RoutePublisher.ts"
+import { EveryOwner } from "./store/Owned.ts"
 import { ReleaseStore } from "./store/ReleaseStore.ts"
 
 export class Publisher extends Context.Service<
@@ -44,6 +45,7 @@ export class Publisher extends Context.Service<
 const make = Effect.gen(function* () {
   const deploys = yield* Deploys
   const ingresses = yield* Ingresses
+  const everyone = yield* EveryOwner
   const releases = yield* ReleaseStore
   const observed = yield* makeObserved
   const nodes = new Map<string, NodePublisher>()
@@ -71,7 +73,7 @@ const make = Effect.gen(function* () {
 
   const nodeOf = (instance: string) => Effect.fromNullishOr(nodes.get(instance)).pipe(Effect.orDie)
   const stageOf = Effect.fnUntraced(function* (stage: StageId) {
-    const row = yield* releases.stage(stage)
+    const row = yield* releases.stage(everyone, stage)
     return { row, node: yield* nodeOf(row.deployInstance) }
   })
   const seen = (release: ReleaseId) => {

@@ -15,6 +15,7 @@ import { Deploys } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
+import { CommonStore } from "../store/CommonStore.ts"
 import { countIn, ServiceStore } from "../store/ServiceStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
 import { isolationLines } from "./Isolation.ts"
@@ -30,6 +31,7 @@ const attemptsPerMinute = 10
 const unauthorized = refuse("unauthorized", "The key is unknown.")
 
 const make = Effect.gen(function* () {
+  const common = yield* CommonStore
   const store = yield* AccountStore
   const services = yield* ServiceStore
   const publisher = yield* Publisher
@@ -52,7 +54,7 @@ const make = Effect.gen(function* () {
     if (known !== undefined && known.until > now) return known.principal
     const prefix = keyForm.exec(sent)?.[1]
     if (prefix === undefined) return yield* unauthorized
-    const found = yield* store.keyByPrefix(prefix)
+    const found = yield* common.keyByPrefix(prefix)
     if (Option.isNone(found)) return yield* unauthorized
     const row = found.value
     const tried = attempts.get(prefix)
@@ -76,7 +78,7 @@ const make = Effect.gen(function* () {
       principal,
       until: Math.min(now + remembered, row.expiresAt ?? Infinity)
     })
-    yield* store.touchKey(row.id, now)
+    yield* store.touchKey(row.ownerId, row.id, now)
     return principal
   })
 

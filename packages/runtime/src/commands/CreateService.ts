@@ -16,15 +16,15 @@ import {
   type ServiceSettings
 } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option, Schema } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Builds, Deploys } from "../Instances.ts"
 import { Platform, urlOf } from "../Platform.ts"
+import { CommonStore } from "../store/CommonStore.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { repositoryOf, ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { admission } from "./Admission.ts"
 import { identifying, publicGit } from "./Identify.ts"
 import { checkFit, isPortlessBy } from "./Kind.ts"
@@ -38,8 +38,9 @@ const encodeView = Schema.encodeSync(ServiceView)
 
 /** The command `Services.create`, over the stores that are here. */
 export const createService = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const platform = yield* Platform
+  const common = yield* CommonStore
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const idempotency = yield* IdempotencyStore
@@ -129,7 +130,7 @@ export const createService = Effect.gen(function* () {
           return stage
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(whole)
     const created = !repeated && subject !== ""
 
     if (created) yield* events.publish({ kind: "queued", stage: StageId.make(subject) })
@@ -141,7 +142,7 @@ export const createService = Effect.gen(function* () {
     const found = specOf({
       repository: repositoryOf(row),
       settings: row.settings,
-      variables: (yield* services.variables(row.stageId)).map(asHeld)
+      variables: (yield* services.variables(row.ownerId, row.stageId)).map(asHeld)
     })
     const otherBranch = input.branch !== undefined && input.branch !== row.branch
     const otherRegion = input.region !== undefined && input.region !== row.deployInstance
@@ -178,7 +179,7 @@ export const createService = Effect.gen(function* () {
         ...(reservedHostLabels.has(name) ? [] : [name]),
         ...suffixes.map((suffix) => `${name}-${suffix.toLowerCase()}`)
       ]
-      const [free] = yield* services.freeLabels(candidates)
+      const [free] = yield* common.freeLabels(candidates)
       if (free !== undefined) return free
     }
   })

@@ -9,12 +9,11 @@ import { CommitSha, defaultBranch, RepositoryRef } from "@deploy-mcp/domain/mode
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { Gits } from "../Instances.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { admission } from "./Admission.ts"
 import { createService } from "./CreateService.ts"
 import { followers } from "./Followers.ts"
@@ -29,7 +28,7 @@ const maxFiles = 10_000
 
 /** The command `Services.deployFiles`, over the stores that are here. */
 export const deployFiles = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const gits = yield* Gits
   const { identifyOurs } = yield* identifying
   const services = yield* ServiceStore
@@ -91,7 +90,7 @@ export const deployFiles = Effect.gen(function* () {
           return yield* orRefused(git.commit(repository, branch, files, message))
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(whole)
 
     // Each of these converges, so a call that was cut off here is ended by the same call again.
     if (Option.isNone(known)) {

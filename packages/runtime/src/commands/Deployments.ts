@@ -6,12 +6,11 @@ import { isFinished } from "@deploy-mcp/domain/model/Deployment"
 import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Layer, Option } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import type { ServiceRow } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { Present } from "./Present.ts"
 import { replayDeployment } from "./ReplayDeployment.ts"
@@ -25,7 +24,7 @@ const make = Effect.gen(function* () {
   const store = yield* DeploymentStore
   const events = yield* DeploymentEvents
   const present = yield* Present
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const idempotency = yield* IdempotencyStore
   const coordinator = yield* Coordinator
   const replay = yield* replayDeployment
@@ -34,7 +33,7 @@ const make = Effect.gen(function* () {
   const find = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
     const wanted =
       number === undefined
-        ? yield* store.newest(service.stageId)
+        ? yield* store.newest(service.ownerId, service.stageId)
         : yield* store.byNumber(service.ownerId, service.stageId, number)
     if (Option.isSome(wanted)) return wanted.value
     return yield* refuse(
@@ -121,9 +120,9 @@ const make = Effect.gen(function* () {
             return id
           })
         )
-        .pipe(sql.withTransaction, orDieSql)
+        .pipe(whole)
       const id = DeploymentId.make(subject)
-      const cancelled = !repeated && (yield* coordinator.cancel(id))
+      const cancelled = !repeated && (yield* coordinator.cancel(service.ownerId, id))
       const after = yield* store.byId(service.ownerId, id)
       if (!cancelled && !repeated && after.status === "committed") {
         return yield* refuse(

@@ -5,9 +5,9 @@ import { join } from "node:path"
 import { OwnerName } from "@deploy-mcp/domain/model/Names"
 import { allScopes } from "@deploy-mcp/domain/model/Principal"
 import { Context, Effect, Layer, Option } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { Platform } from "../Platform.ts"
 import { AccountStore } from "../store/AccountStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { mintKey } from "./KeyMint.ts"
 
 const moods =
@@ -32,7 +32,7 @@ export class FirstOwner extends Context.Service<
 /** The file is written before the rows commit, so that a crash never leaves an owner without a key. */
 const make = Effect.gen(function* () {
   const { home } = yield* Platform
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const store = yield* AccountStore
   const mint = yield* mintKey
   const known = yield* store.firstOwner
@@ -50,7 +50,7 @@ const make = Effect.gen(function* () {
       expiresAt: null
     })
     writeFileSync(keyFile, `${secret}\n`, { mode: 0o600 })
-  }).pipe(sql.withTransaction, Effect.orDie)
+  }).pipe(whole)
   return { name, keyFile }
 })
 

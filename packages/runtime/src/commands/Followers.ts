@@ -1,16 +1,16 @@
 /** Deploys what follows a branch, whoever moved it. */
 import type { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Gits } from "../Instances.ts"
 import { retried } from "../Retried.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, repositoryIn } from "../store/RepositoryStore.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 
 export const followers = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const events = yield* DeploymentEvents
@@ -27,7 +27,7 @@ export const followers = Effect.gen(function* () {
         cause: "push",
         force: false
       })
-      .pipe(sql.withTransaction, Effect.orDie)
+      .pipe(whole)
     yield* events.publish({ kind: "queued", stage: service.stageId })
     return id
   })

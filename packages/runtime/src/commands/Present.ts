@@ -3,6 +3,7 @@
 import type { DeploymentView, ScheduleView, ServiceView } from "@deploy-mcp/domain/commands/Views"
 import { catalogue, Failure } from "@deploy-mcp/domain/Failure"
 import type { DeploymentPhase, PhaseTime } from "@deploy-mcp/domain/model/Deployment"
+import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Context, Effect, Layer, Option } from "effect"
@@ -19,6 +20,7 @@ export class Present extends Context.Service<
   {
     readonly service: (row: ServiceRow) => Effect.Effect<ServiceView>
     readonly services: (
+      owner: OwnerId,
       rows: ReadonlyArray<ServiceRow>
     ) => Effect.Effect<ReadonlyArray<ServiceView>>
     /** Of this service, as it was when somebody looked for it. */
@@ -45,20 +47,28 @@ export class Present extends Context.Service<
           : noLinks
 
       const deployments = Effect.fnUntraced(function* (
+        owner: OwnerId,
         rows: ReadonlyArray<DeploymentRow>,
         links: (row: DeploymentRow) => Links
       ) {
         const times = Map.groupBy(
-          yield* store.phases(rows.map((row) => row.id)),
+          yield* store.phases(
+            owner,
+            rows.map((row) => row.id)
+          ),
           ({ deploymentId }) => deploymentId
         )
         return rows.map((row) => deploymentView(row, times.get(row.id) ?? [], links(row)))
       })
 
-      const services = Effect.fnUntraced(function* (rows: ReadonlyArray<ServiceRow>) {
-        const newest = yield* store.newestOf(rows.map((row) => row.stageId))
+      const services = Effect.fnUntraced(function* (
+        owner: OwnerId,
+        rows: ReadonlyArray<ServiceRow>
+      ) {
+        const stages = rows.map((row) => row.stageId)
+        const newest = yield* store.newestOf(owner, stages)
         const links = new Map(rows.map((row) => [row.stageId, linksOf(row)]))
-        const views = yield* deployments(newest, (row) => links.get(row.stageId) ?? noLinks)
+        const views = yield* deployments(owner, newest, (row) => links.get(row.stageId) ?? noLinks)
         const byStage = new Map(newest.map((row, index) => [row.stageId, views[index]]))
         return yield* Effect.forEach(rows, (row) =>
           Effect.map(
@@ -75,7 +85,7 @@ export class Present extends Context.Service<
       ) {
         const now = yield* serviceStore.byStage(of.ownerId, of.stageId)
         const links = linksOf(Option.getOrElse(now, () => of))
-        return yield* deployments(rows, () => links)
+        return yield* deployments(of.ownerId, rows, () => links)
       })
 
       const schedule = Effect.fnUntraced(function* (row: ServiceRow) {
@@ -87,7 +97,7 @@ export class Present extends Context.Service<
       })
 
       return {
-        service: (row) => Effect.flatMap(services([row]), only),
+        service: (row) => Effect.flatMap(services(row.ownerId, [row]), only),
         services,
         deployment: (row, of) => Effect.flatMap(ofService([row], of), only),
         deployments: ofService,

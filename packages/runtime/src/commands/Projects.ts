@@ -5,15 +5,14 @@ import { refuse } from "@deploy-mcp/domain/Failure"
 import type { IdempotencyKey, ProjectName } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { AccountStore } from "../store/AccountStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { countIn, ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 
 /** The part of `Accounts` that is about projects, over the stores that are here. */
 export const projectCommands = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const accounts = yield* AccountStore
   const services = yield* ServiceStore
   const idempotency = yield* IdempotencyStore
@@ -49,7 +48,7 @@ export const projectCommands = Effect.gen(function* () {
             return created ? input.name : ""
           })
         )
-        .pipe(sql.withTransaction, orDieSql)
+        .pipe(whole)
       return { name: input.name, created: subject !== "" && !repeated }
     })
   }

@@ -3,25 +3,20 @@ import { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import type { DeploymentView } from "@deploy-mcp/domain/commands/Views"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
-import type {
-  DeploymentId,
-  KeyId,
-  OwnerId,
-  RepositoryId,
-  StageId
-} from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, KeyId, OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
 import type { RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
-import { Clock, Effect, Layer, Option, Redacted, Schedule, Stream } from "effect"
+import { Clock, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { GitAccess } from "../http/GitAccess.ts"
-import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
-import { answersTo, DeploymentStore } from "../store/DeploymentStore.ts"
+import { CommonStore } from "../store/CommonStore.ts"
+import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { type RepositoryRow, RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
-import { repositoryOf, type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
 import { admission } from "./Admission.ts"
 import { followers } from "./Followers.ts"
+import { missedPushes } from "./MissedPushes.ts"
 import { Present } from "./Present.ts"
 import { hashToken } from "./Repositories.ts"
 import { repositoryQuota } from "./RepositoryQuota.ts"
@@ -30,9 +25,6 @@ import { isVisible } from "./RepositoryVisibility.ts"
 const invisible = refuse("not_found", "There is no such repository for this token.", {
   next: "Check the URL, or call get_git_token for the repository."
 })
-
-/** Between two looks at a git that does not answer. */
-const patiently = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("10 seconds")])
 
 const laterLines = [
   "The push is kept, but git does not answer just now.",
@@ -43,13 +35,14 @@ const make = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const platform = yield* Platform
   const accounts = yield* Accounts
+  const common = yield* CommonStore
   const repositories = yield* RepositoryStore
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const events = yield* DeploymentEvents
   const present = yield* Present
-  const gits = yield* Gits
-  const { deployFollowers, deployHead } = yield* followers
+  const { deployFollowers } = yield* followers
+  const catchUp = yield* missedPushes
   const admit = yield* admission
   const quota = yield* repositoryQuota
 
@@ -73,20 +66,20 @@ const make = Effect.gen(function* () {
       if (Option.isNone(row) || !seen) return yield* invisible
       yield* allow(scopeAllows(principal, access), access)
       if (access === "write") yield* admitPush(row.value, principal.key)
-      return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
+      return openedOf(row.value)
     }
-    const known = yield* repositories.tokenByHash(hashToken(Redacted.value(token)))
+    const known = yield* common.tokenByHash(hashToken(Redacted.value(token)))
     const now = yield* Clock.currentTimeMillis
     if (Option.isNone(known) || known.value.expiresAt <= now) {
       return yield* refuse("unauthorized", "The git token is unknown or has expired.", {
         next: "Call get_git_token for a new one."
       })
     }
-    const row = yield* repositories.byToken(known.value.repositoryId, identity)
-    if (Option.isNone(row)) return yield* invisible
+    const row = yield* repositories.find(known.value.ownerId, identity)
+    if (Option.isNone(row) || row.value.id !== known.value.repositoryId) return yield* invisible
     yield* allow(access === "read" || known.value.access === "write", access)
     if (access === "write") yield* admitPush(row.value, null)
-    return { repository: repositoryIn(row.value), gitInstance: row.value.gitInstance }
+    return openedOf(row.value)
   })
 
   /** Asked before git takes anything: what it has taken is deployed, however many there are. */
@@ -106,9 +99,8 @@ const make = Effect.gen(function* () {
 
   /** Where git can't say what repositories have, a push is not lost: it is the quota that waits. */
   const objection = Effect.fnUntraced(
-    function* (repository: RepositoryId, bytes: number) {
-      const { ownerId } = yield* repositories.withOwner(repository)
-      const refusal = yield* quota.objection(ownerId, bytes)
+    function* (owner: OwnerId, bytes: number) {
+      const refusal = yield* quota.objection(owner, bytes)
       if (refusal === null) return null
       const { cause, code, next } = refusal.failure
       return `${code}: ${cause} ${next}`
@@ -119,15 +111,17 @@ const make = Effect.gen(function* () {
   )
 
   /** One stream for the terminal of the pusher: its lines end when all deployments have ended. */
-  const pushed = (repository: RepositoryId, updates: ReadonlyArray<RefUpdate>) =>
+  const pushed = (owner: OwnerId, repository: RepositoryId, updates: ReadonlyArray<RefUpdate>) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const row = yield* repositories.withOwner(repository)
+        const row = yield* repositories.byId(owner, repository)
         const moved = updates.flatMap((update) => (update.to === null ? [] : [update.branch]))
         // The rows are written even when the pusher hangs up meanwhile.
         const requested = yield* Effect.uninterruptible(
           Effect.forEach(moved, (branch) => deployFollowers(row, branch))
-        ).pipe(Effect.catchTag("GitError", () => Effect.as(Effect.forkIn(catchUp, scope), null)))
+        ).pipe(
+          Effect.catchTag("GitError", () => Effect.as(Effect.forkIn(catchUp(owner), scope), null))
+        )
         if (requested === null) return Stream.fromIterable(laterLines)
         const started = requested.flat()
         if (started.length === 0) return Stream.fromIterable(nothingFollows(row, moved))
@@ -137,34 +131,6 @@ const make = Effect.gen(function* () {
         )
       })
     )
-
-  /**
-   * A kill between git moving a branch and its hook leaves a push that nobody told us about, and a git
-   * that does not answer leaves one that nobody could look at. Looks until git answers.
-   */
-  const catchUp = Effect.gen(function* () {
-    for (const { ownerId, stageId } of yield* services.all) {
-      yield* catchUpOne(ownerId, stageId).pipe(
-        Effect.retry({ schedule: patiently, while: (error) => error.isRetryable }),
-        Effect.catchTag("GitError", (error) =>
-          Effect.logWarning("a branch could not be looked at", error.reason)
-        )
-      )
-    }
-  })
-
-  const catchUpOne = Effect.fnUntraced(function* (owner: OwnerId, stage: StageId) {
-    const service = yield* services.byStage(owner, stage)
-    // Another host never told us of its pushes, and is not asked for them at each start.
-    if (Option.isNone(service) || service.value.repoHost !== platform.gitHost) return
-    const repository = yield* repositories.find(owner, repositoryOf(service.value))
-    if (Option.isNone(repository)) return
-    const git = gits.get(repository.value.gitInstance)
-    const head = yield* git.head(repositoryIn(repository.value), service.value.branch)
-    const newest = yield* deployments.newest(stage)
-    const known = Option.match(newest, { onNone: () => null, onSome: answersTo })
-    if (head !== null && head !== known) yield* deployHead(service.value, head)
-  })
 
   const nothingFollows = (repository: RepositoryRow, branches: ReadonlyArray<string>) =>
     branches.length === 0
@@ -217,11 +183,16 @@ const make = Effect.gen(function* () {
       })
     )
 
-  yield* Effect.forkScoped(catchUp)
   return { authorize, objection, pushed }
 })
 
 export const layer = Layer.effect(GitAccess, make)
+
+const openedOf = (row: RepositoryRow) => ({
+  owner: row.ownerId,
+  repository: repositoryIn(row),
+  gitInstance: row.gitInstance
+})
 
 const scopeAllows = (principal: PrincipalData, access: "read" | "write") =>
   principal.scopes.includes(access === "write" ? "repositories:write" : "repositories:read")

@@ -20,7 +20,7 @@ export const replayDeployment = Effect.gen(function* () {
 
   /** What a step failed with may quote what a program was given. */
   const redacting = Effect.fnUntraced(function* (service: ServiceRow) {
-    const rows = yield* services.variables(service.stageId)
+    const rows = yield* services.variables(service.ownerId, service.stageId)
     const values = yield* Effect.forEach(rows, ({ name, sealed }) =>
       Effect.orDie(vault.open(sealed, variableContext(service.stageId, name)))
     )
@@ -42,8 +42,8 @@ export const replayDeployment = Effect.gen(function* () {
   return Effect.fn("Deployments.replay")(function* (row: DeploymentRow, service: ServiceRow) {
     const redact = yield* redacting(service)
     const { deployment, status } = yield* present.deployment(row, service)
-    const phases = yield* deployments.phases([row.id])
-    const retries = yield* deployments.retries(row.id)
+    const phases = yield* deployments.phases(row.ownerId, [row.id])
+    const retries = yield* deployments.retries(row.ownerId, row.id)
     const steps = [
       ...(yield* stepsOf(DeployService._tag, row.id)),
       ...(yield* stepsOf(RetireRelease._tag, retirementOf(row.id)))

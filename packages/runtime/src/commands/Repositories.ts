@@ -9,14 +9,13 @@ import { Ids, type ProjectId } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { type RepositoryIdentity, repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Clock, Effect, Layer, Option } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { Gits } from "../Instances.ts"
 import { controlUrl, Platform } from "../Platform.ts"
 import { retried } from "../Retried.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { type ServiceSource, ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { identifying } from "./Identify.ts"
 import { iso } from "./Present.ts"
 import { isVisible } from "./RepositoryVisibility.ts"
@@ -36,7 +35,7 @@ export const layer = Layer.effect(
     const store = yield* RepositoryStore
     const gits = yield* Gits
     const ids = yield* Ids
-    const sql = yield* SqlClient
+    const { whole } = yield* Transactions
     const services = yield* ServiceStore
     const idempotency = yield* IdempotencyStore
     const { identify, identifyOurs } = yield* identifying
@@ -78,7 +77,7 @@ export const layer = Layer.effect(
               return added ? "created" : ""
             })
           )
-          .pipe(sql.withTransaction, orDieSql)
+          .pipe(whole)
         const created = subject !== "" && !repeated
         const row = yield* store.find(principal.owner, identity)
         if (Option.isSome(row)) {
@@ -137,7 +136,7 @@ export const layer = Layer.effect(
               return row.value.id
             })
           )
-          .pipe(sql.withTransaction, orDieSql)
+          .pipe(whole)
         return subject === ""
           ? {
               removed: false,

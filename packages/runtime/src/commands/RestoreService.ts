@@ -6,15 +6,15 @@ import { Ids, type KeyId } from "@deploy-mcp/domain/model/Ids"
 import { reservedHostLabels } from "@deploy-mcp/domain/model/Names"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Effect, Option } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
+import { CommonStore } from "../store/CommonStore.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { type TrashedRow, TrashStore } from "../store/TrashStore.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
@@ -22,8 +22,9 @@ import { Sources } from "./Sources.ts"
 
 /** The command `Services.restore`, over the stores that are here. */
 export const restoreService = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const platform = yield* Platform
+  const common = yield* CommonStore
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
@@ -38,7 +39,7 @@ export const restoreService = Effect.gen(function* () {
 
   const freeLabel = Effect.fnUntraced(function* (input: RestoreService, trashed: TrashedRow) {
     const label = input.hostname ?? trashed.trashedHostname
-    const [free] = reservedHostLabels.has(label) ? [] : yield* services.freeLabels([label])
+    const [free] = reservedHostLabels.has(label) ? [] : yield* common.freeLabels([label])
     if (free !== undefined) return free
     const other = `${trashed.name}-${(yield* ids.secret(5)).toLowerCase()}`
     return yield* refuse("hostname_taken", `The hostname '${label}' is not free any more.`, {
@@ -50,7 +51,9 @@ export const restoreService = Effect.gen(function* () {
   /** The release that was live when it was deleted; a service that never was live deploys its branch. */
   const deployLast = Effect.fnUntraced(function* (row: ServiceRow, key: KeyId) {
     const head = yield* sources.newest(row, row.branch)
-    const last = (yield* releases.everLive(row.stageId)).find(({ state }) => state === "retired")
+    const last = (yield* releases.everLive(row.ownerId, row.stageId)).find(
+      ({ state }) => state === "retired"
+    )
     const commit = last?.commitSha ?? head
     if (commit === null) return
     yield* deployments.request({
@@ -115,7 +118,7 @@ export const restoreService = Effect.gen(function* () {
           return trashed.stageId
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(whole)
     const row = yield* lookup.service(input)
     const restored = subject !== "" && !repeated
     if (restored) {

@@ -5,20 +5,19 @@ import { refuse } from "@deploy-mcp/domain/Failure"
 import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { type PastRelease, ReleaseStore } from "../store/ReleaseStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import type { ServiceRow } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { Present } from "./Present.ts"
 import { ServiceLookup } from "./ServiceLookup.ts"
 import { Sources } from "./Sources.ts"
 
 /** The command `Services.rollback`, over the stores that are here. */
 export const rollbackService = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
   const idempotency = yield* IdempotencyStore
@@ -42,7 +41,11 @@ export const rollbackService = Effect.gen(function* () {
           current: lookup.current(input)
         },
         Effect.gen(function* () {
-          const target = yield* choose(row, yield* releases.everLive(row.stageId), input.to)
+          const target = yield* choose(
+            row,
+            yield* releases.everLive(row.ownerId, row.stageId),
+            input.to
+          )
           yield* planned(
             `deploys ${row.name}#${target.number} (commit ${target.commitSha}) again, with its settings and variables, without a build`
           )
@@ -61,7 +64,7 @@ export const rollbackService = Effect.gen(function* () {
           return id
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(whole)
     yield* events.publish({ kind: "queued", stage: row.stageId })
     const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
     return yield* present.deployment(deployment, row)

@@ -65,7 +65,7 @@ export class ServiceLogs extends Context.Service<
       ) {
         const deployment =
           number === undefined
-            ? yield* deployments.newest(service.stageId)
+            ? yield* deployments.newest(service.ownerId, service.stageId)
             : yield* deployments.byNumber(service.ownerId, service.stageId, number)
         if (Option.isSome(deployment)) return yield* log.read(deployment.value.id, reading)
         if (number === undefined) return pageOf([], reading)

@@ -5,7 +5,6 @@ import { DeploymentId, type ProjectId, StageId } from "@deploy-mcp/domain/model/
 import { Principal, requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Clock, Effect, Layer, Option, Redacted } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Platform, urlOf } from "../Platform.ts"
@@ -13,8 +12,8 @@ import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { countIn, ServiceStore, variableContext } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { Coordinator } from "../workflows/Coordinator.ts"
 import { startRemoval } from "../workflows/RemoveService.ts"
@@ -34,7 +33,7 @@ import { updateService } from "./UpdateService.ts"
 const mask = "••••••"
 
 const make = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const engine = yield* WorkflowEngine
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
@@ -84,7 +83,7 @@ const make = Effect.gen(function* () {
           return id
         })
       )
-      .pipe(sql.withTransaction, orDieSql)
+      .pipe(whole)
     yield* events.publish({ kind: "queued", stage: row.stageId })
     const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
     return yield* present.deployment(deployment, row)
@@ -123,7 +122,7 @@ const make = Effect.gen(function* () {
             return row.value.stageId
           })
         )
-        .pipe(sql.withTransaction, orDieSql)
+        .pipe(whole)
       if (subject === "") {
         return {
           removed: false,
@@ -139,7 +138,7 @@ const make = Effect.gen(function* () {
         yield* coordinator.stop(id)
       }
       yield* publisher.publish(stage)
-      const { generation } = yield* releases.stage(stage)
+      const { generation } = yield* releases.stage(principal.owner, stage)
       yield* startRemoval(stage, generation).pipe(Effect.provideService(WorkflowEngine, engine))
       return { removed: true, name: input.name, next }
     },
@@ -185,7 +184,7 @@ const make = Effect.gen(function* () {
         limit: input.limit + 1
       })
       return {
-        services: yield* present.services(rows.slice(0, input.limit)),
+        services: yield* present.services(principal.owner, rows.slice(0, input.limit)),
         total: countIn(yield* services.counts(principal.owner), project),
         more: rows.length > input.limit
       }
@@ -196,7 +195,7 @@ const make = Effect.gen(function* () {
       const row = yield* lookup.service(input)
       const service = yield* present.service(row)
       const node = yield* publisher.node(row.deployInstance)
-      const variables = yield* services.variables(row.stageId)
+      const variables = yield* services.variables(row.ownerId, row.stageId)
       const env = yield* Effect.forEach(variables, (variable) =>
         Effect.gen(function* () {
           const value = input.includeEnv

@@ -15,12 +15,11 @@ import {
   settingNames
 } from "@deploy-mcp/domain/model/Service"
 import { Effect, Option, Schema } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
-import { orDieSql } from "../store/Rows.ts"
 import { type ServiceRow, ServiceStore, type VariableRow } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { admission } from "./Admission.ts"
 import { checkFit } from "./Kind.ts"
 import { Present } from "./Present.ts"
@@ -63,7 +62,7 @@ const effective = (settings: ServiceSettings, name: keyof ServiceSettings) =>
 
 /** The command `Services.update`, over the stores that are here. */
 export const updateService = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
   const services = yield* ServiceStore
   const deployments = yield* DeploymentStore
   const idempotency = yield* IdempotencyStore
@@ -80,7 +79,7 @@ export const updateService = Effect.gen(function* () {
     given: ReadonlyArray<NewVariable>,
     row: ServiceRow
   ) {
-    const held = yield* services.variables(row.stageId)
+    const held = yield* services.variables(row.ownerId, row.stageId)
     const removed = new Set<string>(input.removeVariables ?? [])
     const both = Object.keys(input.variables).find((name) => removed.has(name))
     if (both !== undefined) {
@@ -136,7 +135,7 @@ export const updateService = Effect.gen(function* () {
    * service back from this head.
    */
   const commitFor = Effect.fnUntraced(function* (row: ServiceRow, head: CommitSha | null) {
-    const live = yield* deployments.live(row.stageId)
+    const live = yield* deployments.live(row.ownerId, row.stageId)
     return Option.isSome(live) && (head === null || live.value.headSha === head)
       ? live.value.commitSha
       : head
@@ -198,6 +197,7 @@ export const updateService = Effect.gen(function* () {
             })
           }
           yield* services.removeVariables(
+            row.ownerId,
             row.stageId,
             change.gone.map(({ name }) => name)
           )
@@ -228,8 +228,7 @@ export const updateService = Effect.gen(function* () {
         })
       )
       .pipe(
-        sql.withTransaction,
-        orDieSql,
+        whole,
         // Two changes at once are merged; only one that names a revision wants to be refused.
         Effect.retry({
           times: 5,

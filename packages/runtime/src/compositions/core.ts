@@ -12,6 +12,7 @@ import * as ShardingConfig from "effect/cluster/ShardingConfig"
 import type { SqlClient } from "effect/sql/SqlClient"
 import * as Accounts from "../commands/Accounts.ts"
 import * as Deployments from "../commands/Deployments.ts"
+import * as MissedPushes from "../commands/MissedPushes.ts"
 import { Present } from "../commands/Present.ts"
 import * as Pushes from "../commands/Pushes.ts"
 import * as Repositories from "../commands/Repositories.ts"
@@ -26,15 +27,18 @@ import type { Builds, Deploys, Gits, Ingresses } from "../Instances.ts"
 import type { Platform } from "../Platform.ts"
 import * as Publisher from "../Publisher.ts"
 import { AccountStore } from "../store/AccountStore.ts"
+import { CommonStore } from "../store/CommonStore.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import * as EngineDatabase from "../store/EngineDatabase.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import * as Journal from "../store/Journal.ts"
 import { JournalStore } from "../store/JournalStore.ts"
 import * as Migrations from "../store/Migrations.ts"
+import { forCallers, forPlatform } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
 import * as Coordinator from "../workflows/Coordinator.ts"
@@ -72,6 +76,7 @@ export const engineOn = (runner: Runner = aloneRunner()) =>
 
 const stores = Layer.mergeAll(
   AccountStore.layer,
+  forPlatform(CommonStore.layer),
   RepositoryStore.layer,
   ServiceStore.layer,
   DeploymentStore.layer,
@@ -79,17 +84,20 @@ const stores = Layer.mergeAll(
   TrashStore.layer,
   IdempotencyStore.layer,
   JournalStore.layer,
-  UsageStore.layer
+  UsageStore.layer,
+  Transactions.layer
 )
 
 const workflows = Layer.mergeAll(DeployService.layer, RetireRelease.layer, RemoveService.layer)
 
-const commands = Layer.mergeAll(Services.layer, Deployments.layer, Repositories.layer).pipe(
-  Layer.provideMerge(Pushes.layer),
-  Layer.provideMerge(Accounts.layer),
-  Layer.provideMerge(ServiceLogs.layer),
-  Layer.provideMerge(Layer.merge(ServiceLookup.layer, Sources.layer)),
-  Layer.provideMerge(Present.layer)
+const commands = forCallers(
+  Layer.mergeAll(Services.layer, Deployments.layer, Repositories.layer).pipe(
+    Layer.provideMerge(Pushes.layer),
+    Layer.provideMerge(Accounts.layer),
+    Layer.provideMerge(ServiceLogs.layer),
+    Layer.provideMerge(Layer.merge(ServiceLookup.layer, Sources.layer)),
+    Layer.provideMerge(Present.layer)
+  )
 )
 
 /** `steps`, `runner` and `ids` may be replaced by a test that wants to be between them, several, or sure. */
@@ -104,11 +112,12 @@ export const core = <Extra, E, R>(
   ids: typeof Ids.layer = Ids.layer
 ) =>
   commands.pipe(
-    Layer.provideMerge(Coordinator.layer),
-    Layer.provideMerge(workflows),
-    Layer.provideMerge(steps),
+    Layer.provideMerge(forPlatform(MissedPushes.layer)),
+    Layer.provideMerge(forPlatform(Coordinator.layer)),
+    Layer.provideMerge(forPlatform(workflows)),
+    Layer.provideMerge(forPlatform(steps)),
     Layer.provideMerge(DeploymentLog.layer),
-    Layer.provideMerge(Publisher.layer),
+    Layer.provideMerge(forPlatform(Publisher.layer)),
     Layer.provideMerge(engineOn(runner)),
     Layer.provideMerge(stores),
     Layer.provideMerge(Migrations.layer),

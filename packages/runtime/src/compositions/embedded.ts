@@ -19,6 +19,7 @@ import { FrontDoor } from "../standby/FrontDoor.ts"
 import { Succession } from "../standby/Succession.ts"
 import * as Database from "../store/Database.ts"
 import * as HomeLock from "../store/HomeLock.ts"
+import { forPlatform } from "../store/Owned.ts"
 import { core } from "./core.ts"
 import * as Instances from "./instances.ts"
 
@@ -47,7 +48,7 @@ export const embedded = (options: EmbeddedOptions) => {
     EdgeProcess.layer(edge.program, edge.settings),
     AuditLog.layer(home)
   ).pipe(
-    Layer.provideMerge(Instances.checkUse),
+    Layer.provideMerge(forPlatform(Instances.checkUse)),
     Layer.provideMerge(Database.layer(home, databaseUrl)),
     Layer.provideMerge(HomeLock.layerPid(home)),
     Layer.provideMerge(Succession.layer({ ...platform, url: databaseUrl, takeover })),
@@ -62,7 +63,7 @@ export const embedded = (options: EmbeddedOptions) => {
     Measurements.layer({ allowedHosts }),
     Replays.layer({ allowedHosts }),
     GitPush.layer,
-    Health.layer,
+    forPlatform(Health.layer),
     Landing.layer,
     DoorLimits.layer()
   )
@@ -79,7 +80,7 @@ export const embedded = (options: EmbeddedOptions) => {
   )
   return HttpRouter.serve(doors, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server),
-    Layer.provideMerge(Layer.merge(FirstOwner.layer, Reconciler.layer(reconciling))),
+    Layer.provideMerge(Layer.merge(FirstOwner.layer, forPlatform(Reconciler.layer(reconciling)))),
     Layer.provideMerge(core(world))
   )
 }

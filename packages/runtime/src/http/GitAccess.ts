@@ -1,7 +1,7 @@
 /** What the git door asks about a request, answered over the store. */
 import type { CommandError } from "@deploy-mcp/domain/Failure"
 import type { RefUpdate } from "@deploy-mcp/domain/Git"
-import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import type { OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import { Context, type Effect, type Redacted, type Stream } from "effect"
 
@@ -20,13 +20,18 @@ export class GitAccess extends Context.Service<
       token: Redacted.Redacted<string> | null,
       access: "read" | "write"
     ) => Effect.Effect<
-      { readonly repository: Repository; readonly gitInstance: string },
+      {
+        readonly owner: OwnerId
+        readonly repository: Repository
+        readonly gitInstance: string
+      },
       CommandError
     >
-    /** Why a push may not add so many bytes to the repository, as one line; null: it may. */
-    readonly objection: (repository: RepositoryId, bytes: number) => Effect.Effect<string | null>
+    /** Why a push may not add so many bytes to the owner's repositories, as one line; null: it may. */
+    readonly objection: (owner: OwnerId, bytes: number) => Effect.Effect<string | null>
     /** Called once after a push has moved branches; its lines are shown while the push waits. */
     readonly pushed: (
+      owner: OwnerId,
       repository: RepositoryId,
       updates: ReadonlyArray<RefUpdate>
     ) => Stream.Stream<string>

@@ -28,7 +28,7 @@ const serve = Effect.fn("GitPush.serve")(
     const asked = yield* decode(request.url)
     if (request.method !== asked.method) return notAllowed(asked.method)
     const access = yield* GitAccess
-    const { repository, gitInstance } = yield* access.authorize(
+    const { owner, repository, gitInstance } = yield* access.authorize(
       asked.owner,
       asked.repo,
       tokenOf(request.headers.authorization),
@@ -44,8 +44,8 @@ const serve = Effect.fn("GitPush.serve")(
       contentEncoding: request.headers["content-encoding"],
       protocol: request.headers["git-protocol"],
       body: asked.method === "GET" ? Stream.empty : Stream.mapError(request.stream, () => hungUp),
-      objection: (bytes) => access.objection(repository.id, bytes),
-      pushed: (updates) => access.pushed(repository.id, updates)
+      objection: (bytes) => access.objection(owner, bytes),
+      pushed: (updates) => access.pushed(owner, repository.id, updates)
     })
     return HttpServerResponse.stream(reply.body, { status: reply.status, headers: reply.headers })
   },

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { refuse } from "@deploy-mcp/domain/Failure"
 import { Git, type RefUpdate } from "@deploy-mcp/domain/Git"
-import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import { OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import type { Repository } from "@deploy-mcp/domain/model/Service"
 import * as Provider from "@deploy-mcp/domain/Provider"
@@ -17,6 +17,8 @@ import { HttpRouter, HttpServer } from "effect/http"
 import * as Instances from "../Instances.ts"
 import { GitAccess } from "./GitAccess.ts"
 import * as GitPush from "./GitPush.ts"
+
+const pusher = OwnerId.make(`own_${"a".repeat(20)}`)
 
 interface Grant {
   readonly repository: Repository
@@ -46,10 +48,10 @@ export function world(settings: Record<string, unknown>) {
       }
       return access === "write" && grant.access === "read"
         ? Effect.fail(refuse("forbidden", "This token can only read."))
-        : Effect.succeed({ repository: grant.repository, gitInstance: "internal" })
+        : Effect.succeed({ owner: pusher, repository: grant.repository, gitInstance: "internal" })
     },
     objection: () => Effect.succeed(null),
-    pushed: (repository, updates) => progress.get(repository)?.(updates) ?? Stream.empty
+    pushed: (_owner, repository, updates) => progress.get(repository)?.(updates) ?? Stream.empty
   })
   const Directory = Layer.effect(
     Provider.Host,

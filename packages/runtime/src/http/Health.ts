@@ -9,6 +9,7 @@ import { measured } from "../Measured.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import type { ServiceStore } from "../store/ServiceStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
 import { deploymentMetrics, diskMetrics, edgeMetrics } from "./EdgeMetrics.ts"
@@ -17,6 +18,7 @@ export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const publisher = yield* Publisher
     const { home } = yield* Platform
+    const everyone = yield* EveryOwner
     const deployments = yield* DeploymentStore
     const usage = yield* UsageStore
     const context = yield* Effect.context<Deploys | ServiceStore>()
@@ -37,10 +39,10 @@ export const layer = HttpRouter.use((router) =>
       "/metrics",
       Effect.gen(function* () {
         const own = yield* PrometheusMetrics.format()
-        const rows = deploymentMetrics(yield* deployments.open)
-        const disk = diskMetrics(yield* freeDisk(home), yield* usage.allArtifacts)
+        const rows = deploymentMetrics(yield* deployments.open(everyone))
+        const disk = diskMetrics(yield* freeDisk(home), yield* usage.artifactsByOwner(everyone))
         const text =
-          own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured, context))
+          own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured(everyone), context))
         return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })
       })
     )

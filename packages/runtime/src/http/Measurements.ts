@@ -24,13 +24,11 @@ export const layer = (options: ApiOptions = {}) =>
 const measure = Effect.gen(function* () {
   yield* requireScope("services:read")
   const { owner, project } = yield* Principal
-  const all = yield* measured
+  const all = yield* measured(owner)
   if (all === null) {
     return yield* refuse("unavailable", "The edge of this machine is not connected.")
   }
-  const mine = all.stages.filter(
-    (stage) => stage.ownerId === owner && (project === null || stage.projectId === project)
-  )
+  const mine = all.stages.filter(({ projectId }) => project === null || projectId === project)
   const result: Measurements = {
     at: yield* Clock.currentTimeMillis,
     bounds: all.node.bounds,

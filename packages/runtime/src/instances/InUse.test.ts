@@ -11,6 +11,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import * as Ids from "../Ids.ts"
 import { AccountStore } from "../store/AccountStore.ts"
 import * as Migrations from "../store/Migrations.ts"
+import { forPlatform } from "../store/Owned.ts"
 import { RepositoryStore } from "../store/RepositoryStore.ts"
 import { ServiceStore } from "../store/ServiceStore.ts"
 import * as Sqlite from "../store/Sqlite.ts"
@@ -50,7 +51,7 @@ const filled = Effect.fnUntraced(function* (deploys: ReadonlyArray<string>) {
   }
 })
 
-const check = (there: typeof all) => Layer.build(InUse.layer("deploy-mcp.toml", there))
+const check = (there: typeof all) => Layer.build(forPlatform(InUse.layer("deploy-mcp.toml", there)))
 
 it.effect("instances that nothing uses may go, and those that are used may stay", () =>
   Effect.gen(function* () {

@@ -2,6 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Migrations from "../store/Migrations.ts"
+import { EveryOwner, ownedRows } from "../store/Owned.ts"
 import * as Rows from "../store/Rows.ts"
 import type { ServiceWord } from "./Builtin.ts"
 import type { Named } from "./Choice.ts"
@@ -14,15 +15,16 @@ export const layer = (file: string, there: Readonly<Record<"git" | "build" | "de
   Layer.effectDiscard(
     Effect.gen(function* () {
       const sql = yield* SqlClient
+      const { from } = ownedRows(sql)(yield* EveryOwner)
       const uses = {
         git: yield* Rows.all(Use)(sql`SELECT git_instance AS name,
-          CAST(COUNT(*) AS INTEGER) AS used, 0 AS trashed FROM repositories GROUP BY git_instance`),
+          CAST(COUNT(*) AS INTEGER) AS used, 0 AS trashed FROM ${from("repositories")} GROUP BY git_instance`),
         build: yield* Rows.all(Use)(sql`SELECT build_instance AS name,
           CAST(COUNT(*) AS INTEGER) AS used, CAST(COUNT(trashed_at) AS INTEGER) AS trashed
-          FROM services GROUP BY build_instance`),
+          FROM ${from("services")} GROUP BY build_instance`),
         deploy: yield* Rows.all(Use)(sql`SELECT deploy_instance AS name,
           CAST(COUNT(*) AS INTEGER) AS used, CAST(COUNT(trashed_at) AS INTEGER) AS trashed
-          FROM services GROUP BY deploy_instance`)
+          FROM ${from("services")} GROUP BY deploy_instance`)
       }
       const missing = (["git", "build", "deploy"] as const).flatMap((service) =>
         uses[service]

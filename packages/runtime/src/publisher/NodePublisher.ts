@@ -13,6 +13,7 @@ import {
 } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect, Schedule, Semaphore, Stream } from "effect"
 import { Platform } from "../Platform.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { type ReleaseRow, ReleaseStore } from "../store/ReleaseStore.ts"
 import { workloadOf } from "../Workload.ts"
 import type { Observed } from "./Observed.ts"
@@ -56,6 +57,7 @@ const betweenTries = "500 millis"
 export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptions) {
   const { name, deploy, routes, observed } = options
   const platform = yield* Platform
+  const everyone = yield* EveryOwner
   const store = yield* ReleaseStore
   const read = yield* wantedStages
   const variables = yield* sealedVariables
@@ -127,7 +129,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   const snapshot = (hello: EdgeHello) =>
     Effect.gen(function* () {
       if (node !== hello) return true
-      const stages = (yield* store.stages).filter((row) => row.deployInstance === name)
+      const stages = (yield* store.stages(everyone)).filter((row) => row.deployInstance === name)
       const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
       const isLed = yield* Effect.forEach(wanted, led, { concurrency: "unbounded" })
       if (isLed.includes(false)) return false
@@ -163,7 +165,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   const noteRelease = Effect.fnUntraced(function* (seen: ReleaseObserved) {
     // The row is first: whoever sees a healthy release can lead visitors to it.
     if (routes !== null && seen.state === "healthy" && seen.endpoint !== undefined) {
-      const moved = yield* store.reach(seen.release, seen.endpoint)
+      const moved = yield* store.reach(everyone, seen.release, seen.endpoint)
       if (moved) yield* Effect.forkIn(publish(seen.stage), scope)
     }
     if (isPaused(seen) && !isPaused(seenReleases.get(seen.release))) {
@@ -190,7 +192,7 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   const differences = Effect.suspend(() => {
     if (node === null) return Effect.succeed([])
     return Effect.gen(function* () {
-      const stages = (yield* store.stages).filter((row) => row.deployInstance === name)
+      const stages = (yield* store.stages(everyone)).filter((row) => row.deployInstance === name)
       const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
       return [
         ...wanted.flatMap((one) =>

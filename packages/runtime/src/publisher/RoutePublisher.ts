@@ -5,6 +5,7 @@ import type { Ingress } from "@deploy-mcp/domain/Ingress"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
 import type { RouteObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect, Option, Semaphore, Stream } from "effect"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import type { Observed } from "./Observed.ts"
 import { routeSpec, type WantedStage, wantedStages } from "./WantedStage.ts"
@@ -31,6 +32,7 @@ export interface RouteOptions {
 
 export const makeRoutePublisher = Effect.fnUntraced(function* (options: RouteOptions) {
   const { deploys, ingress, observed } = options
+  const everyone = yield* EveryOwner
   const store = yield* ReleaseStore
   const read = yield* wantedStages
   const seen = new Map<StageId, RouteObserved>()
@@ -62,7 +64,9 @@ export const makeRoutePublisher = Effect.fnUntraced(function* (options: RouteOpt
     )
 
   const snapshot = Effect.gen(function* () {
-    const stages = (yield* store.stages).filter((row) => deploys.includes(row.deployInstance))
+    const stages = (yield* store.stages(everyone)).filter((row) =>
+      deploys.includes(row.deployInstance)
+    )
     const wanted = yield* Effect.forEach(stages, ({ id }) => read(id))
     yield* ingress.snapshot(wanted.map(routeSpec))
   }).pipe(

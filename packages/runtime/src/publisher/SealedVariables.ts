@@ -2,11 +2,13 @@
 import { sealTo } from "@deploy-mcp/domain/node/SealedBox"
 import { Vault } from "@deploy-mcp/domain/Vault"
 import { Effect, Redacted } from "effect"
+import { EveryOwner } from "../store/Owned.ts"
 import type { ReleaseRow } from "../store/ReleaseStore.ts"
 import { ServiceStore, variableContext } from "../store/ServiceStore.ts"
 
 export const sealedVariables = Effect.gen(function* () {
   const vault = yield* Vault
+  const everyone = yield* EveryOwner
   const services = yield* ServiceStore
   const boxes = new Map<string, string>()
 
@@ -16,7 +18,7 @@ export const sealedVariables = Effect.gen(function* () {
     const known = boxes.get(row.id)
     if (known !== undefined) return known
     const opened: Record<string, string> = {}
-    for (const variable of yield* services.variablesById(row.variables)) {
+    for (const variable of yield* services.variablesById(everyone, row.variables)) {
       const value = yield* vault.open(variable.sealed, variableContext(row.stageId, variable.name))
       opened[variable.name] = Redacted.value(value)
     }

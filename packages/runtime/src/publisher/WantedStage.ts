@@ -4,8 +4,9 @@ import { isPortless } from "@deploy-mcp/domain/model/Artifact"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
 import type { ReleaseSpec, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
+import { EveryOwner } from "../store/Owned.ts"
 import { type ReleaseRow, ReleaseStore, type StageRow } from "../store/ReleaseStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { staticOf } from "../Workload.ts"
 
 export interface WantedStage {
@@ -17,15 +18,16 @@ export interface WantedStage {
 
 /** Reads a stage in one transaction, so that the generation is the fence of all that is with it. */
 export const wantedStages = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
+  const everyone = yield* EveryOwner
   const store = yield* ReleaseStore
   return (stage: StageId): Effect.Effect<WantedStage> =>
     Effect.gen(function* () {
-      const row = yield* store.stage(stage)
+      const row = yield* store.stage(everyone, stage)
       if (row.trashedAt !== null) return { row, hostnames: [], releases: [] }
-      const hostnames = yield* store.labels(stage)
-      return { row, hostnames, releases: yield* store.wanted(stage) }
-    }).pipe(sql.withTransaction, Effect.orDie)
+      const hostnames = yield* store.labels(row.ownerId, stage)
+      return { row, hostnames, releases: yield* store.wanted(row.ownerId, stage) }
+    }).pipe(whole)
 })
 
 export const stageSpec = (

@@ -14,6 +14,7 @@ import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import type { DeploymentStore } from "../store/DeploymentStore.ts"
 import { JournalStore } from "../store/JournalStore.ts"
+import type { EveryOwner } from "../store/Owned.ts"
 import { ReconcileStore } from "../store/ReconcileStore.ts"
 import type { ReleaseStore } from "../store/ReleaseStore.ts"
 import type { TrashStore } from "../store/TrashStore.ts"
@@ -62,6 +63,7 @@ type Needs =
   | Coordinator
   | DeploymentEvents
   | DeploymentStore
+  | EveryOwner
   | Gits
   | Logs
   | Platform

@@ -7,6 +7,7 @@ import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { Publisher } from "../Publisher.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { JournalStore } from "../store/JournalStore.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReconcileStore } from "../store/ReconcileStore.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
@@ -17,6 +18,7 @@ import type { Difference } from "./Difference.ts"
 
 export const rowDifferences = Effect.gen(function* () {
   const rows = yield* ReconcileStore
+  const everyone = yield* EveryOwner
   const releases = yield* ReleaseStore
   const deployments = yield* DeploymentStore
   const trash = yield* TrashStore
@@ -26,7 +28,7 @@ export const rowDifferences = Effect.gen(function* () {
   const events = yield* DeploymentEvents
   const engine = yield* WorkflowEngine
 
-  const candidates = (yield* releases.orphans).map(
+  const candidates = (yield* releases.orphans(everyone)).map(
     ({ deploymentId }): Difference => ({
       kind: "candidate",
       subject: deploymentId,
@@ -47,7 +49,7 @@ export const rowDifferences = Effect.gen(function* () {
   )
 
   const removals: Array<Difference> = []
-  for (const { id, generation } of yield* trash.stages) {
+  for (const { id, generation } of yield* trash.stages(everyone)) {
     if (yield* journal.has(RemoveService._tag, removalOf(id, generation))) continue
     removals.push({
       kind: "removal",
@@ -74,9 +76,9 @@ export const rowDifferences = Effect.gen(function* () {
           : `Deployment ${name}#${number} is under way, but its workflow has ended.`,
       remedy: state === "none" ? "it is started" : "it ends as failed",
       mend: Effect.gen(function* () {
-        const { stageId } = yield* deployments.withOwner(id)
+        const { stageId } = yield* deployments.byId(everyone, id)
         if (state === "none") return yield* coordinator.wake(stageId)
-        yield* deployments.end(id, "failed", lost)
+        yield* deployments.end(everyone, id, "failed", lost)
         yield* coordinator.stop(id)
         yield* events.publish({ kind: "changed", deployment: id })
         yield* events.publish({ kind: "ended", stage: stageId })

@@ -4,6 +4,8 @@ import { OwnerName, type ProjectName } from "@deploy-mcp/domain/model/Names"
 import { Scope } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import type { Fragment } from "effect/sql/Statement"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const KeyRow = Schema.Struct({
@@ -24,6 +26,14 @@ export const KeyRow = Schema.Struct({
 })
 export type KeyRow = typeof KeyRow.Type
 
+/** `KeyRow`s; goes on with `WHERE`. */
+export const keyRows = (sql: SqlClient, whose: Whose): Fragment => {
+  const { from } = ownedRows(sql)(whose)
+  return sql`SELECT keys.*, owners.name AS owner_name, projects.name AS project_name
+    FROM ${from("keys")} JOIN owners ON owners.id = keys.owner_id
+      LEFT JOIN ${from("projects")} ON projects.id = keys.project_id`
+}
+
 const Named = Schema.Struct({ id: ProjectId, name: Schema.String })
 
 export class AccountStore extends Context.Service<AccountStore>()(
@@ -32,9 +42,7 @@ export class AccountStore extends Context.Service<AccountStore>()(
     make: Effect.gen(function* () {
       const sql = yield* SqlClient
       const ids = yield* Ids
-
-      const selectKeys = sql`SELECT keys.*, owners.name AS owner_name, projects.name AS project_name
-        FROM keys JOIN owners ON owners.id = keys.owner_id LEFT JOIN projects ON projects.id = keys.project_id`
+      const rowsOf = ownedRows(sql)
 
       return {
         /** The only owner of a platform that has just been installed, if there is one. */
@@ -86,28 +94,23 @@ export class AccountStore extends Context.Service<AccountStore>()(
           )
         }),
 
-        keyByPrefix: (prefix: string) =>
-          Rows.first(KeyRow)(sql`${selectKeys} WHERE keys.prefix = ${prefix}`),
-
         keyById: (owner: OwnerId, key: KeyId) =>
-          Rows.one(KeyRow)(sql`${selectKeys} WHERE keys.owner_id = ${owner} AND keys.id = ${key}`),
+          Rows.one(KeyRow)(sql`${keyRows(sql, owner)} WHERE keys.id = ${key}`),
 
         keys: (owner: OwnerId) =>
-          Rows.all(KeyRow)(
-            sql`${selectKeys} WHERE keys.owner_id = ${owner} ORDER BY keys.created_at`
-          ),
+          Rows.all(KeyRow)(sql`${keyRows(sql, owner)} ORDER BY keys.created_at`),
 
         revokeKey: Effect.fnUntraced(function* (owner: OwnerId, name: string) {
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`UPDATE keys SET revoked_at = ${now}
-            WHERE owner_id = ${owner} AND name = ${name} AND revoked_at IS NULL`)
-          return yield* Rows.first(KeyRow)(
-            sql`${selectKeys} WHERE keys.owner_id = ${owner} AND keys.name = ${name}`
-          )
+          yield* Rows.write(sql`${rowsOf(owner).update("keys", sql`revoked_at = ${now}`)}
+            AND name = ${name} AND revoked_at IS NULL`)
+          return yield* Rows.first(KeyRow)(sql`${keyRows(sql, owner)} WHERE keys.name = ${name}`)
         }),
 
-        touchKey: (key: KeyId, now: number) =>
-          Rows.write(sql`UPDATE keys SET last_used_at = ${now} WHERE id = ${key}`),
+        touchKey: (owner: OwnerId, key: KeyId, now: number) =>
+          Rows.write(
+            sql`${rowsOf(owner).update("keys", sql`last_used_at = ${now}`)} AND id = ${key}`
+          ),
 
         /** False when it was there already. */
         addProject: Effect.fnUntraced(function* (owner: OwnerId, name: ProjectName) {
@@ -123,13 +126,13 @@ export class AccountStore extends Context.Service<AccountStore>()(
 
         projects: (owner: OwnerId) =>
           Rows.all(Named)(
-            sql`SELECT id, name FROM projects WHERE owner_id = ${owner} ORDER BY created_at`
+            sql`SELECT id, name FROM ${rowsOf(owner).from("projects")} ORDER BY created_at`
           ),
 
         project: (owner: OwnerId, name: ProjectName) =>
           Effect.map(
             Rows.first(Named)(
-              sql`SELECT id, name FROM projects WHERE owner_id = ${owner} AND name = ${name}`
+              sql`SELECT id, name FROM ${rowsOf(owner).from("projects")} WHERE name = ${name}`
             ),
             Option.map((row) => row.id)
           )

@@ -21,6 +21,7 @@ import {
 import { CommitSha, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const DeploymentRow = Schema.Struct({
@@ -61,45 +62,43 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
     make: Effect.gen(function* () {
       const sql = yield* SqlClient
       const ids = yield* Ids
+      const rowsOf = ownedRows(sql)
 
-      const select = sql`SELECT deployments.*, services.name AS service_name, projects.name AS project_name,
-          stages.live_release_id
-        FROM deployments
-        JOIN services ON services.id = deployments.service_id
-        JOIN projects ON projects.id = services.project_id
-        JOIN stages ON stages.id = deployments.stage_id`
+      const select = (whose: Whose) => {
+        const { from } = rowsOf(whose)
+        return sql`SELECT deployments.*, services.name AS service_name, projects.name AS project_name,
+            stages.live_release_id
+          FROM ${from("deployments")}
+          JOIN ${from("services")} ON services.id = deployments.service_id
+          JOIN ${from("projects")} ON projects.id = services.project_id
+          JOIN ${from("stages")} ON stages.id = deployments.stage_id`
+      }
 
-      const newest = (stage: StageId) =>
-        Rows.first(DeploymentRow)(
-          sql`${select} WHERE deployments.stage_id = ${stage} ORDER BY deployments.number DESC LIMIT 1`
-        )
+      const newest = (whose: Whose, stage: StageId) =>
+        Rows.first(DeploymentRow)(sql`${select(whose)} WHERE deployments.stage_id = ${stage}
+          ORDER BY deployments.number DESC LIMIT 1`)
 
-      const byId = (owner: OwnerId, id: DeploymentId) =>
-        Rows.one(DeploymentRow)(
-          sql`${select} WHERE deployments.owner_id = ${owner} AND deployments.id = ${id}`
-        )
-
-      /** For workflows, which act for the platform: the owner comes with the row. */
-      const withOwner = (id: DeploymentId) =>
-        Rows.one(DeploymentRow)(sql`${select} WHERE deployments.id = ${id}`)
+      const byId = (whose: Whose, id: DeploymentId) =>
+        Rows.one(DeploymentRow)(sql`${select(whose)} WHERE deployments.id = ${id}`)
 
       /** Ends it with `status` if it may still end so; true for the one that did it. */
       const end = Effect.fnUntraced(function* (
+        whose: Whose,
         id: DeploymentId,
         status: "failed" | "cancelled" | "superseded",
         failure: Failure
       ) {
         const now = yield* Clock.currentTimeMillis
-        const ended = yield* Rows.touched(sql`UPDATE deployments
-          SET status = ${status}, failure = ${JSON.stringify(failure)}, finished_at = ${now}
-          WHERE id = ${id} AND status IN ('queued', 'running') RETURNING id`)
-        if (ended) yield* closePhases(id, now)
+        const ending = sql`status = ${status}, failure = ${JSON.stringify(failure)}, finished_at = ${now}`
+        const ended = yield* Rows.touched(sql`${rowsOf(whose).update("deployments", ending)}
+          AND id = ${id} AND status IN ('queued', 'running') RETURNING id`)
+        if (ended) yield* closePhases(whose, id, now)
         return ended
       })
 
-      const closePhases = (id: DeploymentId, now: number) =>
-        Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
-          WHERE deployment_id = ${id} AND ended_at IS NULL`)
+      const closePhases = (whose: Whose, id: DeploymentId, now: number) =>
+        Rows.write(sql`${rowsOf(whose).update("deployment_phases", sql`ended_at = ${now}`)}
+          AND deployment_id = ${id} AND ended_at IS NULL`)
 
       /** Since when it is open; earlier than now when it was entered before. */
       const openPhase = (id: DeploymentId, phase: DeploymentPhase, now: number) =>
@@ -117,19 +116,20 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
 
       /** Notes that something is tried again. */
       const noteRetry = Effect.fnUntraced(function* (
+        whose: Whose,
         id: DeploymentId,
         phase: DeploymentPhase,
         cause: string
       ) {
         const now = yield* Clock.currentTimeMillis
         yield* Rows.write(sql`INSERT INTO deployment_retries (deployment_id, owner_id, phase, at, cause)
-          SELECT id, owner_id, ${phase}, ${now}, ${cause} FROM deployments WHERE id = ${id}`)
+          SELECT id, owner_id, ${phase}, ${now}, ${cause} FROM ${rowsOf(whose).from("deployments")}
+          WHERE id = ${id}`)
       })
 
       return {
         newest,
         byId,
-        withOwner,
         end,
         noteRetry,
 
@@ -154,7 +154,7 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           readonly force: boolean
         }) {
           const { release = null } = request
-          const known = yield* newest(request.stage)
+          const known = yield* newest(request.owner, request.stage)
           const last = Option.match(known, { onNone: () => null, onSome: answersTo })
           const head = request.head === null ? last : (request.head ?? null)
           if (
@@ -171,8 +171,10 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           }
           const now = yield* Clock.currentTimeMillis
           const id = DeploymentId.make(yield* ids.next("dep"))
+          const { update } = rowsOf(request.owner)
           const { deployments } = yield* Rows.one(Schema.Struct({ deployments: Schema.Int }))(
-            sql`UPDATE stages SET deployments = deployments + 1 WHERE id = ${request.stage} RETURNING deployments`
+            sql`${update("stages", sql`deployments = deployments + 1`)}
+              AND id = ${request.stage} RETURNING deployments`
           )
           yield* Rows.write(
             sql`INSERT INTO deployments ${sql.insert({
@@ -196,87 +198,95 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
         }),
 
         /** The one whose release is live now. */
-        live: (stage: StageId) =>
-          Rows.first(DeploymentRow)(sql`${select} WHERE deployments.stage_id = ${stage}
+        live: (owner: OwnerId, stage: StageId) =>
+          Rows.first(DeploymentRow)(sql`${select(owner)} WHERE deployments.stage_id = ${stage}
             AND deployments.release_id = stages.live_release_id`),
 
         /** The newest deployment of each of these stages that has one. */
-        newestOf: (stages: ReadonlyArray<StageId>) =>
+        newestOf: (owner: OwnerId, stages: ReadonlyArray<StageId>) =>
           stages.length === 0
             ? Effect.succeed([])
-            : Rows.all(DeploymentRow)(sql`${select} WHERE ${sql.in("deployments.stage_id", stages)}
+            : Rows.all(
+                DeploymentRow
+              )(sql`${select(owner)} WHERE ${sql.in("deployments.stage_id", stages)}
                 AND deployments.number = stages.deployments`),
 
         byNumber: (owner: OwnerId, stage: StageId, number: number) =>
-          Rows.first(DeploymentRow)(sql`${select} WHERE deployments.owner_id = ${owner}
-            AND deployments.stage_id = ${stage} AND deployments.number = ${number}`),
+          Rows.first(DeploymentRow)(sql`${select(owner)} WHERE deployments.stage_id = ${stage}
+            AND deployments.number = ${number}`),
 
         list: (owner: OwnerId, stage: StageId, limit: number, before: number | null) =>
-          Rows.all(DeploymentRow)(sql`${select} WHERE deployments.owner_id = ${owner}
-            AND deployments.stage_id = ${stage} AND deployments.number < ${before ?? Number.MAX_SAFE_INTEGER}
+          Rows.all(DeploymentRow)(sql`${select(owner)} WHERE deployments.stage_id = ${stage}
+            AND deployments.number < ${before ?? Number.MAX_SAFE_INTEGER}
             ORDER BY deployments.number DESC LIMIT ${limit}`),
 
-        phases: (deployments: ReadonlyArray<DeploymentId>) =>
+        phases: (whose: Whose, deployments: ReadonlyArray<DeploymentId>) =>
           deployments.length === 0
             ? Effect.succeed([])
             : Rows.all(Schema.Struct({ ...PhaseTime.fields, deploymentId: DeploymentId }))(
-                sql`SELECT deployment_id, phase, started_at, ended_at FROM deployment_phases
-                  WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
+                sql`SELECT deployment_id, phase, started_at, ended_at
+                  FROM ${rowsOf(whose).from("deployment_phases")} WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
               ),
 
         /** What was tried again, the oldest first. */
-        retries: (deployment: DeploymentId) =>
-          Rows.all(Retry)(sql`SELECT phase, at, cause FROM deployment_retries
-            WHERE deployment_id = ${deployment} ORDER BY at`),
+        retries: (owner: OwnerId, deployment: DeploymentId) =>
+          Rows.all(Retry)(sql`SELECT phase, at, cause
+            FROM ${rowsOf(owner).from("deployment_retries")} WHERE deployment_id = ${deployment} ORDER BY at`),
 
         /** How many have not ended, by status. */
-        open: Effect.map(
-          Rows.all(Schema.Struct({ status: Schema.String, count: Schema.Int }))(
-            sql`SELECT status, CAST(COUNT(*) AS INTEGER) AS count FROM deployments
-              WHERE status IN ('queued', 'running') GROUP BY status`
+        open: (whose: Whose) =>
+          Effect.map(
+            Rows.all(Schema.Struct({ status: Schema.String, count: Schema.Int }))(
+              sql`SELECT status, CAST(COUNT(*) AS INTEGER) AS count
+                FROM ${rowsOf(whose).from("deployments")}
+                WHERE status IN ('queued', 'running') GROUP BY status`
+            ),
+            (rows) => new Map(rows.map((row) => [row.status, row.count]))
           ),
-          (rows) => new Map(rows.map((row) => [row.status, row.count]))
-        ),
 
         /** An owner's that have not ended, with the keys that asked for them. */
         openOf: (owner: OwnerId) =>
           Rows.all(Schema.Struct({ stageId: StageId, keyId: Schema.NullOr(KeyId) }))(
-            sql`SELECT stage_id, key_id FROM deployments
-              WHERE owner_id = ${owner} AND status IN ('queued', 'running')`
+            sql`SELECT stage_id, key_id FROM ${rowsOf(owner).from("deployments")}
+              WHERE status IN ('queued', 'running')`
           ),
 
         /** Those of them that have ended. */
-        ended: (among: ReadonlyArray<string>) =>
+        ended: (whose: Whose, among: ReadonlyArray<string>) =>
           Effect.map(
             Rows.all(Id)(
-              sql`SELECT id FROM deployments
+              sql`SELECT id FROM ${rowsOf(whose).from("deployments")}
                 WHERE ${sql.in("id", among)} AND status NOT IN ('queued', 'running')`
             ),
             (rows) => rows.map(({ id }) => id)
           ),
 
         /** The stages that have work to decide on. */
-        openStages: Effect.map(
-          Rows.all(Schema.Struct({ stageId: StageId }))(
-            sql`SELECT DISTINCT stage_id FROM deployments WHERE status IN ('queued', 'running')`
+        openStages: (whose: Whose) =>
+          Effect.map(
+            Rows.all(Schema.Struct({ stageId: StageId }))(
+              sql`SELECT DISTINCT stage_id FROM ${rowsOf(whose).from("deployments")}
+                WHERE status IN ('queued', 'running')`
+            ),
+            (rows) => rows.map((row) => row.stageId)
           ),
-          (rows) => rows.map((row) => row.stageId)
-        ),
 
         /**
          * Which deployment of a stage runs: the newest queued one. Older queued ones and a running
          * one that has not committed end `superseded`. Run it inside a transaction.
          */
-        decide: Effect.fnUntraced(function* (stage: StageId) {
+        decide: Effect.fnUntraced(function* (whose: Whose, stage: StageId) {
           const now = yield* Clock.currentTimeMillis
+          const { from, update } = rowsOf(whose)
           const open = yield* Rows.all(
             Schema.Struct({ ...Id.fields, status: DeploymentStatus, number: Schema.Int })
-          )(sql`SELECT id, status, number FROM deployments
+          )(sql`SELECT id, status, number FROM ${from("deployments")}
             WHERE stage_id = ${stage} AND status IN ('queued', 'running') ORDER BY number DESC`)
           const [chosen, ...older] = open
           if (chosen === undefined) return { start: null, superseded: [] }
           for (const { id } of older) {
             yield* end(
+              whose,
               id,
               "superseded",
               Failure.of("superseded", `Deployment #${chosen.number} is newer and took over.`)
@@ -284,27 +294,34 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
           }
           if (chosen.status === "queued") {
             yield* Rows.write(
-              sql`UPDATE deployments SET status = 'running' WHERE id = ${chosen.id}`
+              sql`${update("deployments", sql`status = 'running'`)} AND id = ${chosen.id}`
             )
-            yield* closePhases(chosen.id, now)
+            yield* closePhases(whose, chosen.id, now)
           }
           const superseded = older.filter((row) => row.status === "running").map((row) => row.id)
           return { start: chosen.id, superseded }
         }),
 
         /** Enters a phase; false when the deployment may not go on. */
-        enter: Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
+        enter: Effect.fnUntraced(function* (
+          whose: Whose,
+          id: DeploymentId,
+          phase: DeploymentPhase
+        ) {
           const now = yield* Clock.currentTimeMillis
+          const { update } = rowsOf(whose)
           return yield* sql
             .withTransaction(
               Effect.gen(function* () {
                 const running = yield* Rows.touched(
-                  sql`UPDATE deployments SET status = 'running' WHERE id = ${id} AND status = 'running' RETURNING id`
+                  sql`${update("deployments", sql`status = 'running'`)}
+                    AND id = ${id} AND status = 'running' RETURNING id`
                 )
                 if (!running) return false
-                yield* Rows.write(sql`UPDATE deployment_phases SET ended_at = ${now}
-                  WHERE deployment_id = ${id} AND ended_at IS NULL AND phase <> ${phase}`)
-                if ((yield* openPhase(id, phase, now)) < now) yield* noteRetry(id, phase, cutOff)
+                yield* Rows.write(sql`${update("deployment_phases", sql`ended_at = ${now}`)}
+                  AND deployment_id = ${id} AND ended_at IS NULL AND phase <> ${phase}`)
+                if ((yield* openPhase(id, phase, now)) < now)
+                  yield* noteRetry(whose, id, phase, cutOff)
                 return true
               })
             )
@@ -312,16 +329,16 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
         }),
 
         /** Claims an artifact key, so that collection leaves it alone while this deployment runs. */
-        claimArtifact: (id: DeploymentId, key: string) =>
-          Rows.touched(sql`UPDATE deployments SET artifact_key = ${key}
-            WHERE id = ${id} AND status = 'running' RETURNING id`),
+        claimArtifact: (whose: Whose, id: DeploymentId, key: string) =>
+          Rows.touched(sql`${rowsOf(whose).update("deployments", sql`artifact_key = ${key}`)}
+            AND id = ${id} AND status = 'running' RETURNING id`),
 
         /** Notes the end of a committed deployment, once the node serves it. */
-        settle: Effect.fnUntraced(function* (id: DeploymentId) {
+        settle: Effect.fnUntraced(function* (whose: Whose, id: DeploymentId) {
           const now = yield* Clock.currentTimeMillis
-          yield* closePhases(id, now)
-          yield* Rows.write(sql`UPDATE deployments SET finished_at = ${now}
-            WHERE id = ${id} AND status = 'committed' AND finished_at IS NULL`)
+          yield* closePhases(whose, id, now)
+          yield* Rows.write(sql`${rowsOf(whose).update("deployments", sql`finished_at = ${now}`)}
+            AND id = ${id} AND status = 'committed' AND finished_at IS NULL`)
         })
       }
     })

@@ -5,6 +5,7 @@ import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { ownedRows } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 const life = 24 * 60 * 60_000
@@ -34,8 +35,9 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
         ) {
           if (claim.key === undefined) return { subject: yield* work, repeated: false }
           const request = hashOf(claim.request)
+          const { from, remove, update } = ownedRows(sql)(claim.owner)
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`DELETE FROM idempotency WHERE created_at < ${now - life}`)
+          yield* Rows.write(sql`${remove("idempotency")} AND created_at < ${now - life}`)
           const claimed = yield* Rows.touched(
             sql`INSERT INTO idempotency ${sql.insert({
               owner_id: claim.owner,
@@ -48,12 +50,12 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
           )
           if (claimed) {
             const subject = yield* work
-            yield* Rows.write(sql`UPDATE idempotency SET subject = ${subject}
-              WHERE owner_id = ${claim.owner} AND command = ${claim.command} AND key = ${claim.key}`)
+            yield* Rows.write(sql`${update("idempotency", sql`subject = ${subject}`)}
+              AND command = ${claim.command} AND key = ${claim.key}`)
             return { subject, repeated: false }
           }
-          const known = yield* Rows.one(Known)(sql`SELECT request_hash, subject FROM idempotency
-            WHERE owner_id = ${claim.owner} AND command = ${claim.command} AND key = ${claim.key}`)
+          const known = yield* Rows.one(Known)(sql`SELECT request_hash, subject
+            FROM ${from("idempotency")} WHERE command = ${claim.command} AND key = ${claim.key}`)
           if (known.requestHash !== request) {
             return yield* refuse(
               "idempotency_conflict",

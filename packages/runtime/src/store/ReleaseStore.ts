@@ -18,6 +18,7 @@ import { EndpointWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { DeploymentRow } from "./DeploymentStore.ts"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const ReleaseRow = Schema.Struct({
@@ -62,13 +63,17 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
       const sql = yield* SqlClient
       const ids = yield* Ids
 
-      const raise = (stage: StageId) =>
-        Rows.write(sql`UPDATE stages SET generation = generation + 1 WHERE id = ${stage}`)
+      const rowsOf = ownedRows(sql)
+      const raised = sql`generation = generation + 1`
 
-      const selectStages = sql`SELECT stages.id, stages.owner_id, owners.tenant, services.name,
-          stages.generation, stages.live_release_id, services.build_instance,
-          services.deploy_instance, services.trashed_at
-        FROM stages JOIN services ON services.id = stages.service_id JOIN owners ON owners.id = stages.owner_id`
+      const selectStages = (whose: Whose) => {
+        const { from } = rowsOf(whose)
+        return sql`SELECT stages.id, stages.owner_id, owners.tenant, services.name,
+            stages.generation, stages.live_release_id, services.build_instance,
+            services.deploy_instance, services.trashed_at
+          FROM ${from("stages")} JOIN ${from("services")} ON services.id = stages.service_id
+            JOIN owners ON owners.id = stages.owner_id`
+      }
 
       return {
         /**
@@ -83,20 +88,22 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
         ) {
           const now = yield* Clock.currentTimeMillis
           const fresh = ReleaseId.make(yield* ids.next("rel"))
+          const { from, update } = rowsOf(deployment.ownerId)
           return yield* sql
             .withTransaction(
               Effect.gen(function* () {
                 const known = yield* Rows.first(Schema.Struct({ id: ReleaseId }))(
-                  sql`SELECT id FROM releases WHERE deployment_id = ${deployment.id}`
+                  sql`SELECT id FROM ${from("releases")} WHERE deployment_id = ${deployment.id}`
                 )
                 if (Option.isSome(known)) return known.value.id
                 const running = yield* Rows.touched(
-                  sql`SELECT id FROM deployments WHERE id = ${deployment.id} AND status = 'running'`
+                  sql`SELECT id FROM ${from("deployments")}
+                    WHERE id = ${deployment.id} AND status = 'running'`
                 )
                 if (!running) return null
                 const { releases } = yield* Rows.one(Schema.Struct({ releases: Schema.Int }))(
-                  sql`UPDATE stages SET releases = releases + 1, generation = generation + 1
-                    WHERE id = ${deployment.stageId} RETURNING releases`
+                  sql`${update("stages", sql`releases = releases + 1, generation = generation + 1`)}
+                    AND id = ${deployment.stageId} RETURNING releases`
                 )
                 yield* Rows.write(
                   sql`INSERT INTO releases ${sql.insert({
@@ -115,7 +122,7 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
                   })}`
                 )
                 yield* Rows.write(
-                  sql`UPDATE deployments SET release_id = ${fresh} WHERE id = ${deployment.id}`
+                  sql`${update("deployments", sql`release_id = ${fresh}`)} AND id = ${deployment.id}`
                 )
                 return fresh
               })
@@ -128,24 +135,26 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
          * False when the deployment was cancelled or superseded before; true again when repeated.
          */
         moveRoute: Effect.fnUntraced(function* (
+          whose: Whose,
           deployment: DeploymentId,
           stage: StageId,
           release: ReleaseId
         ) {
+          const { update } = rowsOf(whose)
           return yield* sql
             .withTransaction(
               Effect.gen(function* () {
                 const committed =
-                  yield* Rows.touched(sql`UPDATE deployments SET status = 'committed'
-                  WHERE id = ${deployment} AND status IN ('running', 'committed') RETURNING id`)
+                  yield* Rows.touched(sql`${update("deployments", sql`status = 'committed'`)}
+                  AND id = ${deployment} AND status IN ('running', 'committed') RETURNING id`)
                 if (!committed) return false
-                const moved = yield* Rows.touched(sql`UPDATE releases SET state = 'live'
-                  WHERE id = ${release} AND state = 'candidate' RETURNING id`)
+                const moved = yield* Rows.touched(sql`${update("releases", sql`state = 'live'`)}
+                  AND id = ${release} AND state = 'candidate' RETURNING id`)
                 if (!moved) return true
-                yield* Rows.write(sql`UPDATE releases SET state = 'retired'
-                  WHERE stage_id = ${stage} AND state = 'live' AND id <> ${release}`)
-                yield* Rows.write(sql`UPDATE stages SET live_release_id = ${release}, generation = generation + 1
-                  WHERE id = ${stage}`)
+                yield* Rows.write(sql`${update("releases", sql`state = 'retired'`)}
+                  AND stage_id = ${stage} AND state = 'live' AND id <> ${release}`)
+                const led = sql`live_release_id = ${release}, generation = generation + 1`
+                yield* Rows.write(sql`${update("stages", led)} AND id = ${stage}`)
                 return true
               })
             )
@@ -153,17 +162,22 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
         }),
 
         /** Where a release is reached now; true when visitors are led there and so must follow. */
-        reach: Effect.fnUntraced(function* (release: ReleaseId, endpoint: EndpointWorkload) {
+        reach: Effect.fnUntraced(function* (
+          whose: Whose,
+          release: ReleaseId,
+          endpoint: EndpointWorkload
+        ) {
           const now = JSON.stringify(endpoint)
+          const { update } = rowsOf(whose)
           return yield* sql
             .withTransaction(
               Effect.gen(function* () {
-                const moved = yield* Rows.touched(sql`UPDATE releases SET endpoint = ${now}
-                  WHERE id = ${release} AND (endpoint IS NULL OR endpoint <> ${now}) RETURNING id`)
+                const moved = yield* Rows.touched(sql`${update("releases", sql`endpoint = ${now}`)}
+                  AND id = ${release} AND (endpoint IS NULL OR endpoint <> ${now}) RETURNING id`)
                 return (
                   moved &&
-                  (yield* Rows.touched(sql`UPDATE stages SET generation = generation + 1
-                    WHERE live_release_id = ${release} RETURNING id`))
+                  (yield* Rows.touched(sql`${update("stages", raised)}
+                    AND live_release_id = ${release} RETURNING id`))
                 )
               })
             )
@@ -174,58 +188,69 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
          * Takes a deployment's candidate back; does nothing once the deployment has committed. The
          * stage, when there was one to take back.
          */
-        discard: Effect.fnUntraced(function* (deployment: DeploymentId) {
+        discard: Effect.fnUntraced(function* (whose: Whose, deployment: DeploymentId) {
+          const { update } = rowsOf(whose)
           return yield* sql
             .withTransaction(
               Effect.gen(function* () {
                 const discarded = yield* Rows.first(Schema.Struct({ stageId: StageId }))(
-                  sql`UPDATE releases SET state = 'discarded'
-                    WHERE deployment_id = ${deployment} AND state = 'candidate' RETURNING stage_id`
+                  sql`${update("releases", sql`state = 'discarded'`)}
+                    AND deployment_id = ${deployment} AND state = 'candidate' RETURNING stage_id`
                 )
                 if (Option.isNone(discarded)) return null
-                yield* raise(discarded.value.stageId)
-                return discarded.value.stageId
+                const { stageId } = discarded.value
+                yield* Rows.write(sql`${update("stages", raised)} AND id = ${stageId}`)
+                return stageId
               })
             )
             .pipe(Effect.orDie)
         }),
 
         /** Candidates whose deployment has ended: what a crash left behind. */
-        orphans: Rows.all(Schema.Struct({ deploymentId: DeploymentId }))(
-          sql`SELECT releases.deployment_id FROM releases
-            JOIN deployments ON deployments.id = releases.deployment_id
-            WHERE releases.state = 'candidate' AND deployments.status NOT IN ('queued', 'running')`
-        ),
+        orphans: (whose: Whose) => {
+          const { from } = rowsOf(whose)
+          return Rows.all(Schema.Struct({ deploymentId: DeploymentId }))(
+            sql`SELECT releases.deployment_id FROM ${from("releases")}
+              JOIN ${from("deployments")} ON deployments.id = releases.deployment_id
+              WHERE releases.state = 'candidate' AND deployments.status NOT IN ('queued', 'running')`
+          )
+        },
 
-        stage: (stage: StageId) =>
-          Rows.one(StageRow)(sql`${selectStages} WHERE stages.id = ${stage}`),
+        stage: (whose: Whose, stage: StageId) =>
+          Rows.one(StageRow)(sql`${selectStages(whose)} WHERE stages.id = ${stage}`),
 
         /** Every stage that is not in the trash. */
-        stages: Rows.all(StageRow)(sql`${selectStages} WHERE services.trashed_at IS NULL`),
+        stages: (whose: Whose) =>
+          Rows.all(StageRow)(sql`${selectStages(whose)} WHERE services.trashed_at IS NULL`),
 
-        labels: (stage: StageId) =>
+        labels: (whose: Whose, stage: StageId) =>
           Effect.map(
             Rows.all(Schema.Struct({ label: Schema.String }))(
-              sql`SELECT label FROM hostnames WHERE stage_id = ${stage} ORDER BY created_at`
+              sql`SELECT label FROM ${rowsOf(whose).from("hostnames")} WHERE stage_id = ${stage} ORDER BY created_at`
             ),
             (rows) => rows.map((row) => row.label)
           ),
 
         /** What should run: the live release and a candidate. */
-        wanted: (stage: StageId) =>
-          Rows.all(ReleaseRow)(sql`SELECT * FROM releases
+        wanted: (whose: Whose, stage: StageId) =>
+          Rows.all(ReleaseRow)(sql`SELECT * FROM ${rowsOf(whose).from("releases")}
             WHERE stage_id = ${stage} AND state IN ('candidate', 'live') ORDER BY number`),
 
-        release: (id: ReleaseId) =>
-          Rows.one(ReleaseRow)(sql`SELECT * FROM releases WHERE id = ${id}`),
+        release: (whose: Whose, id: ReleaseId) =>
+          Rows.one(ReleaseRow)(
+            sql`SELECT * FROM ${rowsOf(whose).from("releases")} WHERE id = ${id}`
+          ),
 
         /** Every release that ever was live, with the deployment that made it so, newest first. */
-        everLive: (stage: StageId) =>
-          Rows.all(PastRelease)(sql`SELECT releases.id, releases.state, deployments.number,
+        everLive: (owner: OwnerId, stage: StageId) => {
+          const { from } = rowsOf(owner)
+          return Rows.all(PastRelease)(sql`SELECT releases.id, releases.state, deployments.number,
               deployments.commit_sha
-            FROM releases JOIN deployments ON deployments.id = releases.deployment_id
+            FROM ${from("releases")}
+              JOIN ${from("deployments")} ON deployments.id = releases.deployment_id
             WHERE releases.stage_id = ${stage} AND releases.state IN ('live', 'retired', 'collected')
-            ORDER BY releases.number DESC`),
+            ORDER BY releases.number DESC`)
+        },
 
         /**
          * All but the newest `keep` retired releases of a stage, its deployments that built something and
@@ -233,29 +258,31 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
          * `spared` built is left, if it is given.
          */
         collectable: Effect.fnUntraced(function* (
+          whose: Whose,
           stage: StageId,
           keep: number,
           spared: DeploymentId | null
         ) {
+          const { from } = rowsOf(whose)
           const old = yield* Rows.all(Schema.Struct({ id: ReleaseId, artifactKey: ArtifactKey }))(
-            sql`SELECT id, artifact_key FROM releases
+            sql`SELECT id, artifact_key FROM ${from("releases")}
               WHERE stage_id = ${stage} AND state IN ('retired', 'discarded')
                 AND deployment_id <> ${spared ?? ""} AND id NOT IN (
-                SELECT id FROM releases WHERE stage_id = ${stage} AND state = 'retired'
+                SELECT id FROM ${from("releases")} WHERE stage_id = ${stage} AND state = 'retired'
                 ORDER BY number DESC LIMIT ${keep})`
           )
           const failed = yield* Rows.all(
             Schema.Struct({ id: DeploymentId, artifactKey: ArtifactKey })
-          )(sql`SELECT id, artifact_key FROM deployments WHERE stage_id = ${stage}
+          )(sql`SELECT id, artifact_key FROM ${from("deployments")} WHERE stage_id = ${stage}
             AND artifact_key IS NOT NULL AND id <> ${spared ?? ""}
             AND status IN ('failed', 'cancelled', 'superseded')`)
           const collected = old.map((release) => release.id)
           const unused = new Set<ArtifactKey>()
           for (const { artifactKey } of [...old, ...failed]) {
-            const used = yield* Rows.touched(sql`SELECT id FROM releases
+            const used = yield* Rows.touched(sql`SELECT id FROM ${from("releases")}
               WHERE artifact_key = ${artifactKey} AND state IN ('candidate', 'live', 'retired')
                 AND NOT ${sql.in("id", collected)}
-              UNION ALL SELECT id FROM deployments
+              UNION ALL SELECT id FROM ${from("deployments")}
               WHERE artifact_key = ${artifactKey}
                 AND (status = 'running' OR id = ${spared ?? ""}) LIMIT 1`)
             if (!used) unused.add(artifactKey)
@@ -264,19 +291,21 @@ export class ReleaseStore extends Context.Service<ReleaseStore>()(
         }),
 
         /** What they built is gone, or belongs to others. */
-        forgetArtifacts: (deployments: ReadonlyArray<DeploymentId>) =>
+        forgetArtifacts: (whose: Whose, deployments: ReadonlyArray<DeploymentId>) =>
           deployments.length === 0
             ? Effect.void
             : Rows.write(
-                sql`UPDATE deployments SET artifact_key = NULL WHERE ${sql.in("id", deployments)}`
+                sql`${rowsOf(whose).update("deployments", sql`artifact_key = NULL`)}
+                  AND ${sql.in("id", deployments)}`
               ),
 
         /** Their artifacts are gone: they can't be gone back to. */
-        markCollected: (releases: ReadonlyArray<ReleaseId>) =>
+        markCollected: (whose: Whose, releases: ReadonlyArray<ReleaseId>) =>
           releases.length === 0
             ? Effect.void
             : Rows.write(
-                sql`UPDATE releases SET state = 'collected' WHERE ${sql.in("id", releases)}`
+                sql`${rowsOf(whose).update("releases", sql`state = 'collected'`)}
+                  AND ${sql.in("id", releases)}`
               ),
 
         /**

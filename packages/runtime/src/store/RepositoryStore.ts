@@ -3,6 +3,7 @@ import { Ids, OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { Repository, RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { ownedRows } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const RepositoryRow = Schema.Struct({
@@ -24,7 +25,8 @@ export const repositoryIn = ({ id, host, ownerName, name }: RepositoryRow): Repo
   name
 })
 
-const TokenRow = Schema.Struct({
+export const TokenRow = Schema.Struct({
+  ownerId: OwnerId,
   repositoryId: RepositoryId,
   access: Schema.Literals(["read", "write"]),
   expiresAt: Schema.Int
@@ -36,6 +38,7 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
     make: Effect.gen(function* () {
       const sql = yield* SqlClient
       const ids = yield* Ids
+      const rowsOf = ownedRows(sql)
       return {
         /** False when it was there already. */
         add: Effect.fnUntraced(function* (
@@ -59,34 +62,27 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
         }),
 
         find: (owner: OwnerId, identity: RepositoryIdentity) =>
-          Rows.first(RepositoryRow)(sql`SELECT * FROM repositories WHERE owner_id = ${owner}
-            AND host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
+          Rows.first(RepositoryRow)(sql`SELECT * FROM ${rowsOf(owner).from("repositories")}
+            WHERE host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
 
         list: (owner: OwnerId) =>
           Rows.all(RepositoryRow)(
-            sql`SELECT * FROM repositories WHERE owner_id = ${owner} ORDER BY host, owner_name, name`
+            sql`SELECT * FROM ${rowsOf(owner).from("repositories")} ORDER BY host, owner_name, name`
           ),
 
         /** With its tokens; run it inside a transaction. */
         remove: Effect.fnUntraced(function* (owner: OwnerId, id: RepositoryId) {
-          yield* Rows.write(sql`DELETE FROM repository_tokens
-            WHERE owner_id = ${owner} AND repository_id = ${id}`)
-          yield* Rows.write(sql`DELETE FROM repositories WHERE owner_id = ${owner} AND id = ${id}`)
+          const { remove } = rowsOf(owner)
+          yield* Rows.write(sql`${remove("repository_tokens")} AND repository_id = ${id}`)
+          yield* Rows.write(sql`${remove("repositories")} AND id = ${id}`)
         }),
 
         byId: (owner: OwnerId, id: RepositoryId) =>
-          Rows.first(RepositoryRow)(
-            sql`SELECT * FROM repositories WHERE owner_id = ${owner} AND id = ${id}`
+          Rows.one(RepositoryRow)(
+            sql`SELECT * FROM ${rowsOf(owner).from("repositories")} WHERE id = ${id}`
           ),
 
-        /** The repository that a token opens, if the identity that was asked for is its own. */
-        byToken: (id: RepositoryId, identity: RepositoryIdentity) =>
-          Rows.first(RepositoryRow)(sql`SELECT * FROM repositories WHERE id = ${id}
-            AND host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
-
-        /** For events that git itself reports: the owner comes with the row. */
-        withOwner: (id: RepositoryId) =>
-          Rows.one(RepositoryRow)(sql`SELECT * FROM repositories WHERE id = ${id}`),
+        /** Forgets the owner's that have expired. */
 
         addToken: Effect.fnUntraced(function* (token: {
           readonly owner: OwnerId
@@ -96,7 +92,9 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
           readonly expiresAt: number
         }) {
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`DELETE FROM repository_tokens WHERE expires_at < ${now}`)
+          yield* Rows.write(
+            sql`${rowsOf(token.owner).remove("repository_tokens")} AND expires_at < ${now}`
+          )
           yield* Rows.write(
             sql`INSERT INTO repository_tokens ${sql.insert({
               id: yield* ids.next("tok"),
@@ -108,12 +106,7 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
               expires_at: token.expiresAt
             })}`
           )
-        }),
-
-        tokenByHash: (hash: string) =>
-          Rows.first(TokenRow)(
-            sql`SELECT repository_id, access, expires_at FROM repository_tokens WHERE hash = ${hash}`
-          )
+        })
       }
     })
   }

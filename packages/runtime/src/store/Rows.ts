@@ -3,7 +3,7 @@
  * caller can mend it, and doors show it as `internal`.
  */
 import { Effect, Option, Schema } from "effect"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 
 type Statement = Effect.Effect<ReadonlyArray<unknown>, SqlError>
 
@@ -48,12 +48,3 @@ export const touched = (statement: Statement): Effect.Effect<boolean> =>
 /** Runs a statement for its effect. */
 export const write = (statement: Statement): Effect.Effect<void> =>
   statement.pipe(Effect.asVoid, Effect.orDie)
-
-/** For transactions whose body fails with errors of its own. */
-export const orDieSql = <A, E, R>(effect: Effect.Effect<A, E | SqlError, R>) =>
-  effect.pipe(
-    Effect.catchIf(
-      (error) => isSqlError(error),
-      (error) => Effect.die(error)
-    )
-  )

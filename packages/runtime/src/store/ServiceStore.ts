@@ -13,6 +13,7 @@ import { BranchName, ServiceName } from "@deploy-mcp/domain/model/Names"
 import { type RepositoryIdentity, ServiceSettings } from "@deploy-mcp/domain/model/Service"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const ServiceRow = Schema.Struct({
@@ -114,42 +115,50 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
     make: Effect.gen(function* () {
       const sql = yield* SqlClient
       const ids = yield* Ids
+      const rowsOf = ownedRows(sql)
 
-      const select = sql`SELECT services.*, projects.name AS project_name, stages.id AS stage_id,
-          stages.live_release_id, hostnames.label,
-          (SELECT deployments.commit_sha FROM releases JOIN deployments ON deployments.id = releases.deployment_id
-            WHERE releases.id = stages.live_release_id) AS live_commit,
-          (SELECT releases.artifact FROM releases WHERE releases.id = stages.live_release_id) AS live_artifact,
-          (SELECT releases.settings FROM releases WHERE releases.id = stages.live_release_id) AS live_settings
-        FROM services
-        JOIN projects ON projects.id = services.project_id
-        JOIN stages ON stages.service_id = services.id AND stages.name = 'production'
-        JOIN hostnames ON hostnames.stage_id = stages.id
-        WHERE services.trashed_at IS NULL`
+      const select = (whose: Whose) => {
+        const { from } = rowsOf(whose)
+        return sql`SELECT services.*, projects.name AS project_name, stages.id AS stage_id,
+            stages.live_release_id, hostnames.label,
+            (SELECT deployments.commit_sha FROM ${from("releases")}
+              JOIN ${from("deployments")} ON deployments.id = releases.deployment_id
+              WHERE releases.id = stages.live_release_id) AS live_commit,
+            (SELECT releases.artifact FROM ${from("releases")}
+              WHERE releases.id = stages.live_release_id) AS live_artifact,
+            (SELECT releases.settings FROM ${from("releases")}
+              WHERE releases.id = stages.live_release_id) AS live_settings
+          FROM ${from("services")}
+          JOIN ${from("projects")} ON projects.id = services.project_id
+          JOIN ${from("stages")} ON stages.service_id = services.id AND stages.name = 'production'
+          JOIN ${from("hostnames")} ON hostnames.stage_id = stages.id
+          WHERE services.trashed_at IS NULL`
+      }
 
       return {
         /** One not trashed, by name. */
         find: (owner: OwnerId, project: ProjectId, name: ServiceName) =>
-          Rows.first(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+          Rows.first(ServiceRow)(sql`${select(owner)}
             AND services.project_id = ${project} AND services.name = ${name}`),
 
         byStage: (owner: OwnerId, stage: StageId) =>
-          Rows.first(ServiceRow)(
-            sql`${select} AND services.owner_id = ${owner} AND stages.id = ${stage}`
-          ),
+          Rows.first(ServiceRow)(sql`${select(owner)} AND stages.id = ${stage}`),
 
-        /** Of all owners, without those in the trash. */
-        names: Rows.all(StageName)(sql`SELECT stages.id AS stage_id, services.owner_id,
-            owners.name AS owner_name, services.project_id, projects.name AS project_name,
-            services.name
-          FROM stages JOIN services ON services.id = stages.service_id
-            JOIN projects ON projects.id = services.project_id
-            JOIN owners ON owners.id = services.owner_id
-          WHERE services.trashed_at IS NULL ORDER BY owners.name, projects.name, services.name`),
+        /** Without those in the trash. */
+        names: (whose: Whose) => {
+          const { from } = rowsOf(whose)
+          return Rows.all(StageName)(sql`SELECT stages.id AS stage_id, services.owner_id,
+              owners.name AS owner_name, services.project_id, projects.name AS project_name,
+              services.name
+            FROM ${from("stages")} JOIN ${from("services")} ON services.id = stages.service_id
+              JOIN ${from("projects")} ON projects.id = services.project_id
+              JOIN owners ON owners.id = services.owner_id
+            WHERE services.trashed_at IS NULL ORDER BY owners.name, projects.name, services.name`)
+        },
 
         /** Of one project or of all, by name and then by the project's; those that come after one. */
         page: ({ owner, project, after, limit }: ServicePage) =>
-          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+          Rows.all(ServiceRow)(sql`${select(owner)}
             ${project === null ? sql`` : sql`AND services.project_id = ${project}`}
             AND services.name >= ${after?.name ?? ""}
             AND (services.name > ${after?.name ?? ""} OR projects.name > ${after?.project ?? ""})
@@ -158,49 +167,42 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
         /** How many each project holds that has any. */
         counts: (owner: OwnerId) =>
           Rows.all(ProjectCount)(
-            sql`SELECT project_id, CAST(COUNT(*) AS INTEGER) AS count FROM services
-              WHERE owner_id = ${owner} AND trashed_at IS NULL GROUP BY project_id`
+            sql`SELECT project_id, CAST(COUNT(*) AS INTEGER) AS count
+              FROM ${rowsOf(owner).from("services")}
+              WHERE trashed_at IS NULL GROUP BY project_id`
           ),
 
         /** Those of one project or of all that deploy from some repository. */
-        sources: (owner: OwnerId, project: ProjectId | null) =>
-          Rows.all(ServiceSource)(sql`SELECT services.name, services.project_id,
+        sources: (owner: OwnerId, project: ProjectId | null) => {
+          const { from } = rowsOf(owner)
+          return Rows.all(ServiceSource)(sql`SELECT services.name, services.project_id,
               projects.name AS project_name, services.repo_host, services.repo_owner, services.repo_name
-            FROM services JOIN projects ON projects.id = services.project_id
-            WHERE services.owner_id = ${owner} AND services.trashed_at IS NULL
+            FROM ${from("services")} JOIN ${from("projects")} ON projects.id = services.project_id
+            WHERE services.trashed_at IS NULL
               ${project === null ? sql`` : sql`AND services.project_id = ${project}`}
-            ORDER BY services.name`),
+            ORDER BY services.name`)
+        },
 
         /** Those of the repository's owner that deploy from `branch` of it. */
         followers: (owner: OwnerId, repository: RepositoryIdentity, branch: BranchName) =>
-          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+          Rows.all(ServiceRow)(sql`${select(owner)}
             AND services.repo_host = ${repository.host} AND services.repo_owner = ${repository.owner}
             AND services.repo_name = ${repository.name} AND services.branch = ${branch}
             ORDER BY services.name`),
 
         /** Those that deploy from any branch of it. */
         ofRepository: (owner: OwnerId, repository: RepositoryIdentity) =>
-          Rows.all(ServiceRow)(sql`${select} AND services.owner_id = ${owner}
+          Rows.all(ServiceRow)(sql`${select(owner)}
             AND services.repo_host = ${repository.host} AND services.repo_owner = ${repository.owner}
             AND services.repo_name = ${repository.name} ORDER BY services.name`),
 
         /** Projects with services that deploy from it, those in the trash too. */
         projectsOf: (owner: OwnerId, repository: RepositoryIdentity) =>
           Rows.all(Schema.Struct({ projectId: ProjectId }))(sql`SELECT DISTINCT project_id
-            FROM services WHERE owner_id = ${owner} AND repo_host = ${repository.host}
+            FROM ${rowsOf(owner).from("services")} WHERE repo_host = ${repository.host}
             AND repo_owner = ${repository.owner} AND repo_name = ${repository.name}`),
 
-        /** Every owner's: for the platform's own look at what it may have missed. */
-        all: Rows.all(ServiceRow)(sql`${select} ORDER BY services.id`),
-
-        /** Of the candidates, those that no stage holds. */
-        freeLabels: (candidates: ReadonlyArray<string>) =>
-          Effect.map(
-            Rows.all(Schema.Struct({ label: Schema.String }))(
-              sql`SELECT label FROM hostnames WHERE ${sql.in("label", candidates)}`
-            ),
-            (taken) => candidates.filter((label) => taken.every((row) => row.label !== label))
-          ),
+        all: (whose: Whose) => Rows.all(ServiceRow)(sql`${select(whose)} ORDER BY services.id`),
 
         /** Service, stage and hostname; run it inside a transaction. */
         add: Effect.fnUntraced(function* (service: NewService) {
@@ -247,18 +249,20 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
          */
         trash: Effect.fnUntraced(function* (owner: OwnerId, service: ServiceRow) {
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`UPDATE services SET trashed_at = ${now}, trashed_hostname = ${service.label}
-            WHERE id = ${service.id} AND owner_id = ${owner} AND trashed_at IS NULL`)
-          yield* Rows.write(sql`DELETE FROM hostnames WHERE stage_id = ${service.stageId}`)
-          yield* Rows.write(sql`UPDATE releases SET state = 'discarded'
-            WHERE stage_id = ${service.stageId} AND state = 'candidate'`)
-          yield* Rows.write(sql`UPDATE releases SET state = 'retired'
-            WHERE stage_id = ${service.stageId} AND state = 'live'`)
-          yield* Rows.write(sql`UPDATE stages SET generation = generation + 1, live_release_id = NULL
-            WHERE id = ${service.stageId}`)
+          const { remove, update } = rowsOf(owner)
+          const trashed = sql`trashed_at = ${now}, trashed_hostname = ${service.label}`
+          yield* Rows.write(sql`${update("services", trashed)}
+            AND id = ${service.id} AND trashed_at IS NULL`)
+          yield* Rows.write(sql`${remove("hostnames")} AND stage_id = ${service.stageId}`)
+          yield* Rows.write(sql`${update("releases", sql`state = 'discarded'`)}
+            AND stage_id = ${service.stageId} AND state = 'candidate'`)
+          yield* Rows.write(sql`${update("releases", sql`state = 'retired'`)}
+            AND stage_id = ${service.stageId} AND state = 'live'`)
+          const stopped = sql`generation = generation + 1, live_release_id = NULL`
+          yield* Rows.write(sql`${update("stages", stopped)} AND id = ${service.stageId}`)
           return yield* Rows.all(Schema.Struct({ id: DeploymentId }))(
-            sql`UPDATE deployments SET status = 'cancelled', finished_at = ${now}
-              WHERE stage_id = ${service.stageId} AND status IN ('queued', 'running') RETURNING id`
+            sql`${update("deployments", sql`status = 'cancelled', finished_at = ${now}`)}
+              AND stage_id = ${service.stageId} AND status IN ('queued', 'running') RETURNING id`
           )
         }),
 
@@ -266,35 +270,36 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
         update: (
           service: ServiceRow,
           next: { readonly settings: ServiceSettings; readonly branch: BranchName }
-        ) =>
-          Rows.touched(sql`UPDATE services SET settings = ${JSON.stringify(next.settings)},
-              branch = ${next.branch}, settings_revision = settings_revision + 1
-            WHERE id = ${service.id} AND owner_id = ${service.ownerId} AND trashed_at IS NULL
-              AND settings_revision = ${service.settingsRevision} RETURNING id`),
+        ) => {
+          const changes = sql`settings = ${JSON.stringify(next.settings)},
+            branch = ${next.branch}, settings_revision = settings_revision + 1`
+          return Rows.touched(sql`${rowsOf(service.ownerId).update("services", changes)}
+            AND id = ${service.id} AND trashed_at IS NULL
+            AND settings_revision = ${service.settingsRevision} RETURNING id`)
+        },
 
-        variables: (stage: StageId) =>
-          Rows.all(
-            VariableRow
-          )(sql`SELECT id, name, sealed, fingerprint, runtime_only FROM variables
+        variables: (owner: OwnerId, stage: StageId) =>
+          Rows.all(VariableRow)(sql`SELECT id, name, sealed, fingerprint, runtime_only
+            FROM ${rowsOf(owner).from("variables")}
             WHERE stage_id = ${stage} AND replaced_at IS NULL ORDER BY name`),
 
-        variablesById: (variables: ReadonlyArray<VariableId>) =>
+        variablesById: (whose: Whose, variables: ReadonlyArray<VariableId>) =>
           variables.length === 0
             ? Effect.succeed([])
-            : Rows.all(
-                VariableRow
-              )(sql`SELECT id, name, sealed, fingerprint, runtime_only FROM variables
+            : Rows.all(VariableRow)(sql`SELECT id, name, sealed, fingerprint, runtime_only
+                FROM ${rowsOf(whose).from("variables")}
                 WHERE ${sql.in("id", variables)} ORDER BY name`),
 
         /** The versions that releases hold stay. */
         removeVariables: Effect.fnUntraced(function* (
+          owner: OwnerId,
           stage: StageId,
           names: ReadonlyArray<string>
         ) {
           if (names.length === 0) return
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`UPDATE variables SET replaced_at = ${now}
-            WHERE stage_id = ${stage} AND ${sql.in("name", names)} AND replaced_at IS NULL`)
+          yield* Rows.write(sql`${rowsOf(owner).update("variables", sql`replaced_at = ${now}`)}
+            AND stage_id = ${stage} AND ${sql.in("name", names)} AND replaced_at IS NULL`)
         }),
 
         /** Adds a version; older ones of the same name stay for the releases that hold them. */
@@ -307,8 +312,9 @@ export class ServiceStore extends Context.Service<ServiceStore>()(
           readonly runtimeOnly: boolean
         }) {
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`UPDATE variables SET replaced_at = ${now}
-            WHERE stage_id = ${variable.stage} AND name = ${variable.name} AND replaced_at IS NULL`)
+          const { update } = rowsOf(variable.owner)
+          yield* Rows.write(sql`${update("variables", sql`replaced_at = ${now}`)}
+            AND stage_id = ${variable.stage} AND name = ${variable.name} AND replaced_at IS NULL`)
           yield* Rows.write(
             sql`INSERT INTO variables ${sql.insert({
               id: yield* ids.next("var"),

@@ -4,6 +4,7 @@ import type { ArtifactKey } from "@deploy-mcp/domain/model/Artifact"
 import { type OwnerId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 const Bytes = Schema.Struct({ bytes: Schema.Int })
@@ -13,37 +14,41 @@ const PrunableStage = Schema.Struct({ id: StageId, trashedAt: Schema.NullOr(Sche
 export class UsageStore extends Context.Service<UsageStore>()("@deploy-mcp/runtime/UsageStore", {
   make: Effect.gen(function* () {
     const sql = yield* SqlClient
+    const rowsOf = ownedRows(sql)
     return {
       /** Of an owner's artifacts that are kept, those in the trash included; each counts once. */
       artifacts: (owner: OwnerId) =>
         Effect.map(
           Rows.one(Bytes)(sql`SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM (
-            SELECT MAX(artifact_bytes) AS bytes FROM releases
-            WHERE owner_id = ${owner} AND state <> 'collected' GROUP BY artifact_key) AS kept`),
+            SELECT MAX(artifact_bytes) AS bytes FROM ${rowsOf(owner).from("releases")}
+            WHERE state <> 'collected' GROUP BY artifact_key) AS kept`),
           ({ bytes }) => bytes
         ),
 
-      /** The same of every owner who has any. */
-      allArtifacts: Rows.all(Schema.Struct({ owner: Schema.String, bytes: Schema.Int }))(
-        sql`SELECT owners.name AS owner, CAST(SUM(kept.bytes) AS BIGINT) AS bytes FROM (
-            SELECT owner_id, MAX(artifact_bytes) AS bytes FROM releases
-            WHERE state <> 'collected' GROUP BY owner_id, artifact_key) AS kept
-          JOIN owners ON owners.id = kept.owner_id GROUP BY owners.name ORDER BY owners.name`
-      ),
+      /** The same by owner, of each who has any. */
+      artifactsByOwner: (whose: Whose) =>
+        Rows.all(Schema.Struct({ owner: Schema.String, bytes: Schema.Int }))(
+          sql`SELECT owners.name AS owner, CAST(SUM(kept.bytes) AS BIGINT) AS bytes FROM (
+              SELECT owner_id, MAX(artifact_bytes) AS bytes FROM ${rowsOf(whose).from("releases")}
+              WHERE state <> 'collected' GROUP BY owner_id, artifact_key) AS kept
+            JOIN owners ON owners.id = kept.owner_id GROUP BY owners.name ORDER BY owners.name`
+        ),
 
       /** Whether the owner's use has this artifact in it already. */
       counts: (owner: OwnerId, key: ArtifactKey) =>
-        Rows.touched(sql`SELECT id FROM releases WHERE owner_id = ${owner}
-          AND artifact_key = ${key} AND state <> 'collected' LIMIT 1`),
+        Rows.touched(sql`SELECT id FROM ${rowsOf(owner).from("releases")}
+          WHERE artifact_key = ${key} AND state <> 'collected' LIMIT 1`),
 
       /** An owner's stages with artifacts that do not serve now. */
-      prunable: (owner: OwnerId) =>
-        Rows.all(PrunableStage)(
-          sql`SELECT DISTINCT stages.id, services.trashed_at FROM releases
-            JOIN stages ON stages.id = releases.stage_id
-            JOIN services ON services.id = stages.service_id
-            WHERE releases.owner_id = ${owner} AND releases.state IN ('retired', 'discarded')`
+      prunable: (owner: OwnerId) => {
+        const { from } = rowsOf(owner)
+        return Rows.all(PrunableStage)(
+          sql`SELECT DISTINCT stages.id, services.trashed_at FROM ${from("releases")}
+            JOIN ${from("stages")} ON stages.id = releases.stage_id
+            JOIN ${from("services")} ON services.id = stages.service_id
+            WHERE releases.state IN ('retired', 'discarded')`
         )
+      }
     }
   })
 }) {

@@ -3,13 +3,14 @@
  * ends of deployments and the start of the platform wake it. Workflows never decide.
  */
 import { Failure } from "@deploy-mcp/domain/Failure"
-import type { DeploymentId, StageId } from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, OwnerId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql/SqlClient"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { DeployService } from "./DeployService.ts"
 import { DeploySteps } from "./DeploySteps.ts"
@@ -21,14 +22,15 @@ export class Coordinator extends Context.Service<
     /** Looks at a stage and starts, supersedes or leaves alone what it finds. */
     readonly wake: (stage: StageId) => Effect.Effect<void>
     /** Ends a deployment that has not committed, and stops what it does at once. False: too late. */
-    readonly cancel: (deployment: DeploymentId) => Effect.Effect<boolean>
+    readonly cancel: (owner: OwnerId, deployment: DeploymentId) => Effect.Effect<boolean>
     /** Stops the work of a deployment whose row has ended already. */
     readonly stop: (deployment: DeploymentId) => Effect.Effect<void>
   }
 >()("@deploy-mcp/runtime/Coordinator") {}
 
 const make = Effect.gen(function* () {
-  const sql = yield* SqlClient
+  const { whole } = yield* Transactions
+  const everyone = yield* EveryOwner
   const engine = yield* WorkflowEngine
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
@@ -43,9 +45,7 @@ const make = Effect.gen(function* () {
   })
 
   const wake = Effect.fn("Coordinator.wake")(function* (stage: StageId) {
-    const { start, superseded } = yield* sql
-      .withTransaction(deployments.decide(stage))
-      .pipe(Effect.orDie)
+    const { start, superseded } = yield* whole(deployments.decide(everyone, stage))
     for (const deployment of superseded) {
       yield* events.publish({ kind: "changed", deployment })
       yield* stop(deployment)
@@ -60,9 +60,13 @@ const make = Effect.gen(function* () {
       .pipe(Effect.orDie)
   })
 
-  const cancel = Effect.fn("Coordinator.cancel")(function* (deployment: DeploymentId) {
-    const { stageId } = yield* deployments.withOwner(deployment)
+  const cancel = Effect.fn("Coordinator.cancel")(function* (
+    owner: OwnerId,
+    deployment: DeploymentId
+  ) {
+    const { stageId } = yield* deployments.byId(owner, deployment)
     const cancelled = yield* deployments.end(
+      owner,
       deployment,
       "cancelled",
       Failure.of("cancelled", "The deployment was cancelled.")
@@ -86,9 +90,9 @@ const make = Effect.gen(function* () {
    */
   const sweep = Effect.gen(function* () {
     yield* steps.cleanUpEnded
-    for (const { deploymentId } of yield* releases.orphans) yield* stop(deploymentId)
-    for (const stage of yield* deployments.openStages) yield* wake(stage)
-    for (const { id, generation } of yield* trash.stages) yield* remove(id, generation)
+    for (const { deploymentId } of yield* releases.orphans(everyone)) yield* stop(deploymentId)
+    for (const stage of yield* deployments.openStages(everyone)) yield* wake(stage)
+    for (const { id, generation } of yield* trash.stages(everyone)) yield* remove(id, generation)
   })
 
   const next = yield* events.subscribe

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import type { Failure } from "@deploy-mcp/domain/Failure"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
-import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, OwnerId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Vault } from "@deploy-mcp/domain/Vault"
@@ -18,6 +18,7 @@ import { Builds, Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { type DeploymentRow, DeploymentStore } from "../store/DeploymentStore.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 import {
@@ -72,6 +73,7 @@ export class DeploySteps extends Context.Service<
 
 const make = Effect.gen(function* () {
   const platform = yield* Platform
+  const everyone = yield* EveryOwner
   const deployments = yield* DeploymentStore
   const releases = yield* ReleaseStore
   const services = yield* ServiceStore
@@ -92,11 +94,11 @@ const make = Effect.gen(function* () {
 
   /** Enters a phase, or refuses because the deployment has ended. */
   const enter = Effect.fnUntraced(function* (id: DeploymentId, phase: DeploymentPhase) {
-    if (!(yield* deployments.enter(id, phase))) {
+    if (!(yield* deployments.enter(everyone, id, phase))) {
       return yield* ended
     }
     yield* events.publish({ kind: "changed", deployment: id })
-    const deployment = yield* deployments.withOwner(id)
+    const deployment = yield* deployments.byId(everyone, id)
     const service = yield* services.byStage(deployment.ownerId, deployment.stageId)
     if (Option.isNone(service)) return yield* failed("cancelled", "The service was deleted.")
     return { deployment, service: service.value }
@@ -155,7 +157,7 @@ const make = Effect.gen(function* () {
 
   /** Opened only where they are used; they never leave the step. */
   const buildVariables = Effect.fnUntraced(function* (service: ServiceRow) {
-    const rows = yield* services.variables(service.stageId)
+    const rows = yield* services.variables(service.ownerId, service.stageId)
     const visible = rows.filter((row) => row.runtimeOnly === 0)
     const opened: Record<string, Redacted.Redacted> = {}
     for (const row of visible) {
@@ -168,8 +170,8 @@ const make = Effect.gen(function* () {
   })
 
   /** There is nothing to find out: what was built is used again. */
-  const planOfRelease = Effect.fnUntraced(function* (id: ReleaseId) {
-    const { artifact } = yield* releases.release(id)
+  const planOfRelease = Effect.fnUntraced(function* (owner: OwnerId, id: ReleaseId) {
+    const { artifact } = yield* releases.release(owner, id)
     const kind = artifact.runtime.kind === "static" ? "static" : "node"
     const plan: BuildPlan = { kind, toolchain: [], detected: "an earlier release" }
     return { key: artifact.key, plan }
@@ -177,7 +179,9 @@ const make = Effect.gen(function* () {
 
   const planBuild = Effect.fnUntraced(function* (id: DeploymentId) {
     const { deployment, service } = yield* enter(id, "source")
-    if (deployment.sourceReleaseId !== null) return yield* planOfRelease(deployment.sourceReleaseId)
+    if (deployment.sourceReleaseId !== null) {
+      return yield* planOfRelease(deployment.ownerId, deployment.sourceReleaseId)
+    }
     const plan = yield* planOf(deployment, service)
     const { fingerprints } = yield* buildVariables(service)
     const inputs = [
@@ -195,12 +199,12 @@ const make = Effect.gen(function* () {
   const buildArtifact = Effect.fnUntraced(function* (id: DeploymentId, { key, plan }: Planned) {
     const { deployment, service } = yield* enter(id, "build")
     const build = builds.get(service.buildInstance)
-    if (!(yield* deployments.claimArtifact(id, key))) {
+    if (!(yield* deployments.claimArtifact(deployment.ownerId, id, key))) {
       return yield* ended
     }
     const known = yield* orFailed(build.find(key))
     if (known === null && deployment.sourceReleaseId !== null) {
-      const past = yield* releases.everLive(deployment.stageId)
+      const past = yield* releases.everLive(deployment.ownerId, deployment.stageId)
       const others = past.filter(
         (release) => release.state === "retired" && release.id !== deployment.sourceReleaseId
       )
@@ -255,22 +259,22 @@ const make = Effect.gen(function* () {
   /** The service's settings and variables as they are; or as they were, for a release that comes back. */
   const specOf = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
     if (deployment.sourceReleaseId !== null) {
-      return yield* releases.release(deployment.sourceReleaseId)
+      return yield* releases.release(deployment.ownerId, deployment.sourceReleaseId)
     }
-    const variables = yield* services.variables(service.stageId)
+    const variables = yield* services.variables(service.ownerId, service.stageId)
     return { settings: service.settings, variables: variables.map(({ id }) => id) }
   })
 
   /** Whoever takes the row back also tells the node, even when it is interrupted in between. */
   const discardRelease = Effect.fnUntraced(function* (id: DeploymentId) {
-    const stage = yield* releases.discard(id)
+    const stage = yield* releases.discard(everyone, id)
     if (stage !== null) yield* publisher.publish(stage)
     yield* cleanUp(id) // what was cut off between two steps has left its files
   }, Effect.uninterruptible)
 
   const awaitHealthy = Effect.fnUntraced(function* (id: DeploymentId, releaseId: ReleaseId) {
-    const { service } = yield* enter(id, "health")
-    const release = yield* releases.release(releaseId)
+    const { deployment, service } = yield* enter(id, "health")
+    const release = yield* releases.release(deployment.ownerId, releaseId)
     if (release.artifact.runtime.kind === "static") return
     const observed = yield* publisher
       .awaitRelease(releaseId, ({ state }) => state === "healthy" || state === "failed")
@@ -296,20 +300,20 @@ const make = Effect.gen(function* () {
   })
 
   const moveRoute = Effect.fnUntraced(function* (id: DeploymentId, release: ReleaseId) {
-    const deployment = yield* deployments.withOwner(id)
+    const deployment = yield* deployments.byId(everyone, id)
     if (deployment.status === "running") yield* enter(id, "route")
-    if (!(yield* releases.moveRoute(id, deployment.stageId, release))) {
+    if (!(yield* releases.moveRoute(deployment.ownerId, id, deployment.stageId, release))) {
       return yield* ended
     }
     // Live by its row from here on. The node is waited for so that "live" means that it answers.
     yield* publisher.publish(deployment.stageId)
     yield* publisher.awaitConverged(deployment.stageId).pipe(Effect.timeoutOption(nodePatience))
-    yield* deployments.settle(id)
+    yield* deployments.settle(deployment.ownerId, id)
     yield* tellEnd(id)
   })
 
   const recordFailure = Effect.fnUntraced(function* (id: DeploymentId, failure: Failure) {
-    yield* deployments.end(id, "failed", failure)
+    yield* deployments.end(everyone, id, "failed", failure)
     yield* discardRelease(id)
     yield* collectAfter(id, failure)
     yield* tellEnd(id)
@@ -317,21 +321,21 @@ const make = Effect.gen(function* () {
 
   /** What was built serves a next try with other settings, unless there is no room for it. */
   const collectAfter = Effect.fnUntraced(function* (id: DeploymentId, { code }: Failure) {
-    const { stageId } = yield* deployments.withOwner(id)
+    const { stageId } = yield* deployments.byId(everyone, id)
     yield* room
       .collect(stageId, platform.keptReleases, code === "quota_exceeded" ? null : id)
       .pipe(Effect.catchCause((cause) => Effect.logWarning("artifacts were not collected", cause)))
   })
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
-    const { stageId, status, createdAt, finishedAt } = yield* deployments.withOwner(id)
+    const { stageId, status, createdAt, finishedAt } = yield* deployments.byId(everyone, id)
     const outcome = { outcome: status === "committed" ? "live" : status }
     yield* Metric.update(Metric.withAttributes(deploymentsEnded, outcome), 1)
     yield* Metric.update(
       Metric.withAttributes(deploymentSeconds, outcome),
       ((finishedAt ?? createdAt) - createdAt) / 1000
     )
-    for (const { phase, startedAt, endedAt } of yield* deployments.phases([id])) {
+    for (const { phase, startedAt, endedAt } of yield* deployments.phases(everyone, [id])) {
       if (endedAt === null) continue
       const seconds = (endedAt - startedAt) / 1000
       yield* Metric.update(Metric.withAttributes(phaseSeconds, { phase }), seconds)
@@ -348,7 +352,7 @@ const make = Effect.gen(function* () {
     const work = join(platform.home, "work")
     const names = existsSync(work) ? readdirSync(work) : []
     if (names.length === 0) return
-    yield* Effect.forEach(yield* deployments.ended(names), cleanUp)
+    yield* Effect.forEach(yield* deployments.ended(everyone, names), cleanUp)
   })
 
   /**
@@ -363,7 +367,7 @@ const make = Effect.gen(function* () {
     (...args: Args) =>
       step(...args).pipe(
         Effect.provideService(Retries, ({ code, cause }) =>
-          deployments.noteRetry(args[0], phase, `${code}: ${cause}`)
+          deployments.noteRetry(everyone, args[0], phase, `${code}: ${cause}`)
         ),
         Effect.onInterrupt(() => cleanUp(args[0]))
       )

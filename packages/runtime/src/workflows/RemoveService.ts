@@ -9,6 +9,7 @@ import { DeploymentLog } from "../DeploymentLog.ts"
 import { Builds } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 
@@ -45,7 +46,8 @@ const stopServing = (stage: StageId, generation: number) =>
     name: "stopServing",
     execute: Effect.gen(function* () {
       const publisher = yield* Publisher
-      if (!(yield* (yield* TrashStore).holds(stage, generation))) return
+      const trash = yield* TrashStore
+      if (!(yield* trash.holds(yield* EveryOwner, stage, generation))) return
       yield* publisher.publish(stage).pipe(
         Effect.repeat({
           schedule: Schedule.spaced("1 second"),
@@ -65,12 +67,13 @@ const purge = (stage: StageId, generation: number) =>
     execute: Effect.gen(function* () {
       const trash = yield* TrashStore
       const log = yield* DeploymentLog
-      if (!(yield* trash.claim(stage, generation))) return
-      const { buildInstance } = yield* (yield* ReleaseStore).stage(stage)
+      const everyone = yield* EveryOwner
+      if (!(yield* trash.claim(everyone, stage, generation))) return
+      const { buildInstance } = yield* (yield* ReleaseStore).stage(everyone, stage)
       const build = (yield* Builds).get(buildInstance)
-      const { artifacts, deployments } = yield* trash.contents(stage)
+      const { artifacts, deployments } = yield* trash.contents(everyone, stage)
       yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
       yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })
-      yield* trash.purge(stage, generation)
+      yield* trash.purge(everyone, stage, generation)
     }).pipe(Effect.retry(Schedule.spaced("1 minute")), Effect.orDie)
   })

@@ -5,6 +5,7 @@ import * as Activity from "effect/workflow/Activity"
 import * as DurableClock from "effect/workflow/DurableClock"
 import * as Workflow from "effect/workflow/Workflow"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { makeRoom } from "./Room.ts"
 
 export class NotCollected extends Schema.TaggedError<NotCollected>()("NotCollected", {}) {}
@@ -37,7 +38,8 @@ const collectArtifacts = (deployment: DeploymentId, attempt: number) =>
     name: `collectArtifacts-${attempt}`,
     error: NotCollected,
     execute: Effect.gen(function* () {
-      const { stageId } = yield* (yield* DeploymentStore).withOwner(deployment)
+      const store = yield* DeploymentStore
+      const { stageId } = yield* store.byId(yield* EveryOwner, deployment)
       yield* (yield* makeRoom).collect(stageId)
     }).pipe(
       Effect.catchCause((cause) =>

@@ -8,12 +8,14 @@ import { Effect } from "effect"
 import { freeDisk } from "../FreeDisk.ts"
 import { Builds } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
+import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
 import { failed } from "./DeploymentFailed.ts"
 
 export const makeRoom = Effect.gen(function* () {
   const { artifactQuota, home, keptReleases, minFreeDisk } = yield* Platform
+  const everyone = yield* EveryOwner
   const releases = yield* ReleaseStore
   const usage = yield* UsageStore
   const builds = yield* Builds
@@ -27,11 +29,16 @@ export const makeRoom = Effect.gen(function* () {
     keep: number = keptReleases,
     spared: DeploymentId | null = null
   ) {
-    const build = builds.get((yield* releases.stage(stage)).buildInstance)
-    const { abandoned, collected, unused } = yield* releases.collectable(stage, keep, spared)
+    const build = builds.get((yield* releases.stage(everyone, stage)).buildInstance)
+    const { abandoned, collected, unused } = yield* releases.collectable(
+      everyone,
+      stage,
+      keep,
+      spared
+    )
     yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
-    yield* releases.markCollected(collected)
-    yield* releases.forgetArtifacts(abandoned)
+    yield* releases.markCollected(everyone, collected)
+    yield* releases.forgetArtifacts(everyone, abandoned)
   })
 
   /** What is in the trash keeps its last live release and, when room is short, no older ones. */

@@ -109,7 +109,7 @@ const world = Effect.gen(function* () {
     /** What git does after a push of that head. */
     push: (files: Readonly<Record<string, string>>) =>
       access
-        .pushed(id, [{ branch: defaultBranch, to: git.commit(id, defaultBranch, files) }])
+        .pushed(owner, id, [{ branch: defaultBranch, to: git.commit(id, defaultBranch, files) }])
         .pipe(Stream.runCollect),
     create: (more: Partial<CreateService> = {}) =>
       asOwner(
