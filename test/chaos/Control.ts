@@ -34,6 +34,9 @@ import type { Worlds } from "./Worlds.ts"
 /** Milliseconds that a deleted service can be brought back here. */
 export const trashRetention = 60_000
 
+/** Milliseconds that what has ended is known here. */
+const keptHistory = 30_000
+
 /** As in production, but a second of simulated time costs no query. */
 const runner = aloneRunner("5 seconds")
 
@@ -199,7 +202,8 @@ const layer = (
     keptReleases: 5,
     openPerKey: 0,
     openPerOwner: 0,
-    trashRetention
+    trashRetention,
+    keptHistory
   })
   const faulty = Layer.mergeAll(
     Layer.succeed(Git, Faults.git(faults, worlds.git)),

@@ -35,7 +35,8 @@ const platform = Layer.effect(
       keptReleases: 5,
       openPerKey: 0,
       openPerOwner: 0,
-      trashRetention: 0
+      trashRetention: 0,
+      keptHistory: 0
     }))
   )
 )

@@ -58,6 +58,7 @@ describe("/metrics", () => {
     assert.strictEqual(risen("deploy_mcp_edge_unmatched_requests_total"), 1)
     assert.strictEqual(after.get("deploy_mcp_edge_up"), 1)
     assert.isAbove(after.get("deploy_mcp_home_free_bytes") ?? 0, 0)
+    assert.isAbove(after.get("deploy_mcp_database_bytes") ?? 0, 0)
     const artifacts = [...after].find(([name]) =>
       name.startsWith("deploy_mcp_artifact_bytes{owner=")
     )

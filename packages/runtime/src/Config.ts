@@ -21,6 +21,9 @@ const RestartLimit = upToAMillion(0)
 /** The release before the live one still answers its last requests while artifacts are collected. */
 const KeptReleases = atLeast(1)
 const Mebibytes = atLeast(1)
+/** Idempotency keys answer with a deployment for one. */
+const Days = atLeast(1)
+const Minutes = atLeast(0)
 /** 0: there is none. */
 const Quota = atLeast(0)
 
@@ -117,6 +120,16 @@ export const settings = Config.all({
   openPerKey: Config.Int("DEPLOY_MCP_OPEN_DEPLOYMENTS_PER_KEY").pipe(Config.withDefault(250)),
   /** Days that a deleted service is kept before its rows, artifacts and logs are removed for good. */
   trashRetention: Config.Int("DEPLOY_MCP_TRASH_DAYS").pipe(Config.withDefault(30)),
+  /**
+   * Days that a deployment is known after its end, with its log and its steps; at least 1. The newest of a
+   * service, the live one and those that can be gone back to stay longer.
+   */
+  keptHistory: Config.schema(Days, "DEPLOY_MCP_KEEP_HISTORY").pipe(Config.withDefault(30)),
+  /**
+   * Minutes from one time that what is old is forgotten to the next. There is one a minute after each
+   * start. 0: there are no others.
+   */
+  pruneEvery: Config.schema(Minutes, "DEPLOY_MCP_PRUNE_MINUTES").pipe(Config.withDefault(60)),
   /**
    * Minutes between two comparisons of the home, the nodes and the rows with each other; what differs
    * is said in the log and mended. There is one at each start. 0: there are no others.

@@ -27,6 +27,8 @@ export class Platform extends Context.Service<
     readonly openPerOwner: number
     /** Milliseconds that a deleted service can be brought back. */
     readonly trashRetention: number
+    /** Milliseconds that a deployment is known after its end, unless something leads back to it. */
+    readonly keptHistory: number
   }
 >()("@deploy-mcp/runtime/Platform") {}
 

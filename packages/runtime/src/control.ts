@@ -26,6 +26,8 @@ const main = Effect.gen(function* () {
     edge,
     startTimeout,
     trashRetention,
+    keptHistory,
+    pruneEvery,
     minFreeDisk,
     artifactQuota,
     repositoryQuota,
@@ -51,6 +53,7 @@ const main = Effect.gen(function* () {
     home,
     startTimeout: startTimeout * second,
     trashRetention: trashRetention * day,
+    keptHistory: keptHistory * day,
     minFreeDisk: minFreeDisk * mebibyte,
     artifactQuota: artifactQuota * mebibyte,
     repositoryQuota: repositoryQuota * mebibyte
@@ -68,6 +71,7 @@ const main = Effect.gen(function* () {
         settingsFile,
         takeover: takeover * second,
         reconcileEvery: reconcileEvery * minute,
+        pruneEvery: pruneEvery * minute,
         edge: { program, settings: { egress, egressAllow, logRate, logSize, restartLimit } },
         version
       })

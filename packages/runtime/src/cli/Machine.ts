@@ -1,5 +1,5 @@
 /** Facts about this machine and the platform on it, each with what to do when it is not as it should be. */
-import { constants } from "node:fs"
+import { constants, statSync } from "node:fs"
 import { access, readFile, stat } from "node:fs/promises"
 import { connect } from "node:net"
 import { dirname, join } from "node:path"
@@ -172,13 +172,21 @@ export const home = Effect.fnUntraced(function* (folder: string) {
     : warn("home", `${folder} is readable by others`, `Close it: chmod 700 ${folder}`)
 })
 
+/** Rows and workflows, where they are a file of the home. */
+const databaseIn = (folder: string): string => {
+  const size = ["deploy-mcp.db", "deploy-mcp.db-wal"]
+    .map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0)
+    .reduce((sum, bytes) => sum + bytes, 0)
+  return size === 0 ? "" : `, ${Math.ceil(size / 1024 ** 2)} MiB taken by rows and workflows`
+}
+
 /** Room for what is built; `minimum` is in MiB. */
 export const disk = Effect.fnUntraced(function* (folder: string, minimum: number) {
   const target = (yield* exists(folder)) ? folder : dirname(folder)
   if (!(yield* exists(target))) return warn("disk", `there is no ${target}`, "Make that folder.")
   const free = Math.floor((yield* freeDisk(target)) / 1024 ** 2)
   return free >= minimum
-    ? ok("disk", `${free} MiB free`)
+    ? ok("disk", `${free} MiB free${databaseIn(folder)}`)
     : fail(
         "disk",
         `${free} MiB free; below ${minimum} MiB nothing is built`,

@@ -7,6 +7,7 @@ import { DeploymentId } from "@deploy-mcp/domain/model/Ids"
 import { requireScope } from "@deploy-mcp/domain/model/Principal"
 import { Effect, Layer, Option } from "effect"
 import { DeploymentEvents } from "../DeploymentEvents.ts"
+import { Platform } from "../Platform.ts"
 import { DeploymentStore } from "../store/DeploymentStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { ServiceRow } from "../store/ServiceStore.ts"
@@ -28,18 +29,23 @@ const make = Effect.gen(function* () {
   const idempotency = yield* IdempotencyStore
   const coordinator = yield* Coordinator
   const replay = yield* replayDeployment
+  const { keptHistory } = yield* Platform
+  const days = `${Math.round(keptHistory / 86_400_000)} days`
 
   /** One of a service's, by its number; the newest when none is given. */
   const find = Effect.fnUntraced(function* (service: ServiceRow, number: number | undefined) {
-    const wanted =
-      number === undefined
-        ? yield* store.newest(service.ownerId, service.stageId)
-        : yield* store.byNumber(service.ownerId, service.stageId, number)
+    const newest = yield* store.newest(service.ownerId, service.stageId)
+    if (number === undefined) {
+      if (Option.isSome(newest)) return newest.value
+      return yield* refuse("nothing_to_deploy", `${service.name} has no deployment yet.`)
+    }
+    const wanted = yield* store.byNumber(service.ownerId, service.stageId, number)
     if (Option.isSome(wanted)) return wanted.value
+    const was = Option.isSome(newest) && number < newest.value.number
     return yield* refuse(
-      number === undefined ? "nothing_to_deploy" : "not_found",
-      number === undefined
-        ? `${service.name} has no deployment yet.`
+      "not_found",
+      was
+        ? `deployment: ${service.name}#${number} is not kept any more: it ended more than ${days} ago (DEPLOY_MCP_KEEP_HISTORY).`
         : `deployment: there is no ${service.name}#${number}.`
     )
   })

@@ -83,7 +83,7 @@ const choose = Effect.fnUntraced(function* (
     to === undefined
       ? `'${name}' has no earlier release that is still kept.`
       : chosen === undefined
-        ? `to: ${name}#${to} never was live.`
+        ? `to: ${name}#${to} never was live${to < (past.at(-1)?.number ?? 0) ? ", or is not known any more" : ""}.`
         : chosen.state === "live"
           ? `to: ${name}#${to} is live already.`
           : `to: the build of ${name}#${to} is not kept any more.`

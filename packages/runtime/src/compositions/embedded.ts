@@ -15,6 +15,7 @@ import * as Measurements from "../http/Measurements.ts"
 import * as Replays from "../http/Replays.ts"
 import { Platform } from "../Platform.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
+import * as Retention from "../retention/Retention.ts"
 import { FrontDoor } from "../standby/FrontDoor.ts"
 import { Succession } from "../standby/Succession.ts"
 import * as Database from "../store/Database.ts"
@@ -31,6 +32,8 @@ export interface EmbeddedOptions {
   readonly takeover: number
   /** Milliseconds between two comparisons of the world with rows; 0: there is one, at the start. */
   readonly reconcileEvery: number
+  /** Milliseconds from one time that what is old is forgotten to the next; 0: there is one, after the start. */
+  readonly pruneEvery: number
   /** Where instances are named; null: a file in the home if there is one. */
   readonly settingsFile: string | null
   /** `program`: its entry. */
@@ -41,6 +44,7 @@ export interface EmbeddedOptions {
 export const embedded = (options: EmbeddedOptions) => {
   const { platform, databaseUrl, settingsFile, takeover, edge, version } = options
   const reconciling = { every: options.reconcileEvery, ...Reconciler.patience }
+  const forgetting = { every: options.pruneEvery, ...Retention.pace }
   const { home, port, allowedHosts } = platform
   // The locks are under all else: nothing that another process holds may be touched.
   const world = Layer.mergeAll(
@@ -80,7 +84,13 @@ export const embedded = (options: EmbeddedOptions) => {
   )
   return HttpRouter.serve(doors, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server),
-    Layer.provideMerge(Layer.merge(FirstOwner.layer, forPlatform(Reconciler.layer(reconciling)))),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        FirstOwner.layer,
+        forPlatform(Reconciler.layer(reconciling)),
+        forPlatform(Retention.layer(forgetting))
+      )
+    ),
     Layer.provideMerge(core(world))
   )
 }

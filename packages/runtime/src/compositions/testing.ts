@@ -25,6 +25,8 @@ export interface TestingOptions {
   readonly databaseUrl?: string | undefined
   /** Milliseconds. */
   readonly trashRetention?: number
+  /** Milliseconds. */
+  readonly keptHistory?: number
   /** Bytes; every artifact has as many as its files. */
   readonly artifactQuota?: number
   /** Deployments that may be open; 0: any number. */
@@ -56,6 +58,7 @@ export const testing = (
     between = (steps) => steps,
     databaseUrl,
     trashRetention = 200,
+    keptHistory = 86_400_000,
     artifactQuota = 0,
     openPerKey = 0,
     openPerOwner = 0,
@@ -80,7 +83,8 @@ export const testing = (
     keptReleases: 5,
     openPerKey,
     openPerOwner,
-    trashRetention
+    trashRetention,
+    keptHistory
   })
   const provide = <Service>(provider: Any<Service>, directory: string) =>
     provider.layer.pipe(

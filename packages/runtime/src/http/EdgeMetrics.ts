@@ -12,10 +12,16 @@ export const edgeMetrics = (measured: Measured | null): string => {
   return measured === null ? up : [up, ...ofNode(measured), ...ofServices(measured)].join("")
 }
 
-type Used = ReadonlyArray<{ readonly owner: string; readonly bytes: number }>
+/** All in bytes. */
+interface DiskUse {
+  readonly free: number
+  readonly database: number
+  readonly artifacts: ReadonlyArray<{ readonly owner: string; readonly bytes: number }>
+}
 
-export const diskMetrics = (free: number, artifacts: Used): string =>
+export const diskMetrics = ({ artifacts, database, free }: DiskUse): string =>
   family("home_free_bytes", "gauge", "Room on the disk of the home", [[{}, free]]) +
+  family("database_bytes", "gauge", "What rows and workflows take", [[{}, database]]) +
   family(
     "artifact_bytes",
     "gauge",

@@ -40,7 +40,11 @@ export const layer = HttpRouter.use((router) =>
       Effect.gen(function* () {
         const own = yield* PrometheusMetrics.format()
         const rows = deploymentMetrics(yield* deployments.open(everyone))
-        const disk = diskMetrics(yield* freeDisk(home), yield* usage.artifactsByOwner(everyone))
+        const disk = diskMetrics({
+          free: yield* freeDisk(home),
+          database: yield* usage.database,
+          artifacts: yield* usage.artifactsByOwner(everyone)
+        })
         const text =
           own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured(everyone), context))
         return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4" })

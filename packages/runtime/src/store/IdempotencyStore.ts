@@ -5,7 +5,7 @@ import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import type { Principal } from "@deploy-mcp/domain/model/Principal"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import { ownedRows } from "./Owned.ts"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 const life = 24 * 60 * 60_000
@@ -37,7 +37,8 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
           const request = hashOf(claim.request)
           const { from, remove, update } = ownedRows(sql)(claim.owner)
           const now = yield* Clock.currentTimeMillis
-          yield* Rows.write(sql`${remove("idempotency")} AND created_at < ${now - life}`)
+          yield* Rows.write(sql`${remove("idempotency")} AND command = ${claim.command}
+            AND key = ${claim.key} AND created_at < ${now - life}`)
           const claimed = yield* Rows.touched(
             sql`INSERT INTO idempotency ${sql.insert({
               owner_id: claim.owner,
@@ -64,6 +65,16 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore>()(
             )
           }
           return { subject: known.subject, repeated: true }
+        }),
+
+        /** Keys whose time is over; how many there were. */
+        forgetOld: Effect.fnUntraced(function* (whose: Whose) {
+          const now = yield* Clock.currentTimeMillis
+          const { remove } = ownedRows(sql)(whose)
+          const old = yield* Rows.all(Schema.Struct({ key: Schema.String }))(
+            sql`${remove("idempotency")} AND created_at < ${now - life} RETURNING key`
+          )
+          return old.length
         })
       }
     })

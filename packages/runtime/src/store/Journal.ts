@@ -25,6 +25,9 @@ export const layer = (
     Effect.gen(function* () {
       const sql = (yield* SqlClient).withoutTransforms()
       const table = yield* Effect.orDie(SqlMessageStorage.makeEncoded())
+      // What is written of one execution is found without all the others.
+      yield* Effect.orDie(sql`CREATE INDEX IF NOT EXISTS cluster_messages_execution
+        ON cluster_messages (entity_id)`)
       const millis = Duration.toMillis(Duration.fromInputUnsafe(reread))
       const grouped = yield* groupCommit(table, sql)
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)

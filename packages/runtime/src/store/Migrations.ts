@@ -14,6 +14,7 @@ import serviceList from "./migrations/0010_service_list.ts"
 import retries from "./migrations/0011_retries.ts"
 import artifactBytes from "./migrations/0012_artifact_bytes.ts"
 import askedBy from "./migrations/0013_asked_by.ts"
+import finished from "./migrations/0014_finished.ts"
 
 /** Runs what is missing; the names of those that it ran. */
 export const run = Migrator.make({})({
@@ -31,7 +32,8 @@ export const run = Migrator.make({})({
     "0010_service_list": serviceList,
     "0011_retries": retries,
     "0012_artifact_bytes": artifactBytes,
-    "0013_asked_by": askedBy
+    "0013_asked_by": askedBy,
+    "0014_finished": finished
   })
 }).pipe(
   Effect.map((ran) => ran.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)),

@@ -121,7 +121,7 @@ it("what names no owner does not compile", () => {
   same<Ownerless<RepositoryStore["Service"]>>()<never>("same")
   same<Ownerless<ServiceStore["Service"]>>()<never>("same")
   same<Ownerless<TrashStore["Service"]>>()<never>("same")
-  same<Ownerless<UsageStore["Service"]>>()<never>("same")
+  same<Ownerless<UsageStore["Service"]>>()<"database">("same")
 
   const command = (
     services: ServiceStore["Service"],

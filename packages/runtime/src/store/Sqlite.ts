@@ -1,5 +1,6 @@
 /**
- * Node's own SQLite behind `SqlClient`: one connection, one file, WAL, synchronous=FULL.
+ * Node's own SQLite behind `SqlClient`: one connection, one file, WAL, synchronous=FULL. A new file can
+ * give pages back one by one; one that was made before could do so only when all of it was written anew.
  * This is the border to an untyped driver; nothing else touches `node:sqlite` but the home lock.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
@@ -45,7 +46,7 @@ export const layer = (
 const open = (file: string): DatabaseSync => {
   const db = new DatabaseSync(file)
   db.exec(
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON"
+    "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON"
   )
   return db
 }

@@ -16,6 +16,18 @@ export class UsageStore extends Context.Service<UsageStore>()("@deploy-mcp/runti
     const sql = yield* SqlClient
     const rowsOf = ownedRows(sql)
     return {
+      /** Bytes that rows and workflows take. */
+      database: Effect.map(
+        Rows.one(Bytes)(
+          sql.onDialectOrElse({
+            pg: () => sql`SELECT CAST(pg_database_size(current_database()) AS BIGINT) AS bytes`,
+            orElse: () => sql`SELECT page_count * page_size AS bytes
+              FROM pragma_page_count(), pragma_page_size()`
+          })
+        ),
+        ({ bytes }) => bytes
+      ),
+
       /** Of an owner's artifacts that are kept, those in the trash included; each counts once. */
       artifacts: (owner: OwnerId) =>
         Effect.map(
