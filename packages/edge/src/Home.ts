@@ -78,13 +78,13 @@ const takeLock = async (home: string): Promise<Server> => {
   const { dev, ino } = await stat(home)
   // The token keeps others from guessing the name; the folder's number tells a copied home apart.
   const name = `\0deploy-mcp-edge-${await readToken()}-${dev}-${ino}`
-  const deadline = Date.now() + patienceMs
+  const deadline = performance.now() + patienceMs
   for (;;) {
     const failure = await listen(lock, name)
     if (failure === null) return lock
     if (failure.code !== "EADDRINUSE") throw failure
     process.chdir(home)
-    if (Date.now() > deadline || (await answers(socketPath))) throw held(home)
+    if (performance.now() > deadline || (await answers(socketPath))) throw held(home)
     await setTimeout(50)
   }
 }

@@ -121,7 +121,12 @@ const goesOn = async ({ request, running }: HeldProcess): Promise<boolean> => {
   const { endpoint } = running.state
   if (endpoint === null) return false
   const { signal } = new AbortController()
-  const { healthy } = await askHealth(endpoint, request.workload, Date.now() + patienceMs, signal)
+  const { healthy } = await askHealth(
+    endpoint,
+    request.workload,
+    performance.now() + patienceMs,
+    signal
+  )
   return healthy && isHealthy(running.state)
 }
 

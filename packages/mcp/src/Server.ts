@@ -4,6 +4,7 @@
  */
 import { CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import type { PrincipalData } from "@deploy-mcp/domain/model/Principal"
+import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
 import {
   type AuthInfo,
   createMcpHandler,
@@ -15,7 +16,7 @@ import {
   readRequestBody,
   WebStandardStreamableHTTPServerTransport
 } from "@modelcontextprotocol/server"
-import { Cause, Clock, Effect, Option, Schedule, Schema } from "effect"
+import { Cause, Effect, Option, Schedule, Schema } from "effect"
 import { authenticate as byKey } from "./Auth.ts"
 import { allowBrowser, preflight } from "./Browsers.ts"
 import { loopbackHosts, refusedHost } from "./Hosts.ts"
@@ -63,7 +64,7 @@ export const mcpHandler = (options: McpOptions) =>
     )
     const modern = createMcpHandler(build, { legacy: "reject" })
 
-    const endIdle = Effect.map(Clock.currentTimeMillis, sessions.endIdle)
+    const endIdle = Effect.map(steadyMillis, sessions.endIdle)
     yield* Effect.forkScoped(
       Effect.repeat(endIdle, Schedule.spaced(Math.min(limits.idleMillis, 60_000)))
     )
@@ -93,7 +94,7 @@ export const mcpHandler = (options: McpOptions) =>
       if (!(yield* Effect.promise(() => isLegacyRequest(request, parsedBody)))) {
         return yield* Effect.promise(() => modern.fetch(request, extra))
       }
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* steadyMillis
       const id = headers.get("mcp-session-id")
       const session = id === null ? undefined : sessions.find(id, principal.key, now)
       if (id !== null && session === undefined) {

@@ -8,6 +8,7 @@ import type { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import type { Services } from "@deploy-mcp/domain/commands/Services"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
+import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
 import { Cause, Clock, Effect, Exit, Metric, Random, Result, Schema } from "effect"
 import { decodeArguments } from "./Arguments.ts"
 import { Audit } from "./Audit.ts"
@@ -105,7 +106,7 @@ export const callTool = (
   tool: Tool,
   rawArguments: unknown
 ): Effect.Effect<JsonObject, CommandError, Commands | Principal | Progress> =>
-  Effect.flatMap(Clock.currentTimeMillis, (startedAt) =>
+  Effect.flatMap(steadyMillis, (startedAt) =>
     (tool.scope === null ? Effect.void : requireScope(tool.scope)).pipe(
       Effect.andThen(tool.invoke(rawArguments)),
       Effect.catchCause((cause) => {
@@ -130,7 +131,8 @@ const record = (tool: string, startedAt: number, exit: Exit.Exit<unknown, Comman
     yield* Metric.update(Metric.withAttributes(calls, { tool, outcome }), 1)
     const { record } = yield* Audit
     const at = yield* Clock.currentTimeMillis
-    yield* record({ at, tool, outcome, millis: at - startedAt, owner: ownerName, key })
+    const millis = Math.round((yield* steadyMillis) - startedAt)
+    yield* record({ at, tool, outcome, millis, owner: ownerName, key })
   })
 
 const outcomeOf = (exit: Exit.Exit<unknown, CommandError>): string => {

@@ -8,6 +8,7 @@ import type { Endpoint } from "./Processes.ts"
 const patienceMs = 5000
 const excerptLength = 500
 
+/** `deadline`: by `performance.now()`. */
 export const askHealth = (
   endpoint: Endpoint,
   asked: Asked,
@@ -16,7 +17,8 @@ export const askHealth = (
 ): Promise<HealthAnswer> =>
   new Promise((resolve) => {
     const limit = healthyBelow(asked)
-    const timeout = Math.max(250, Math.min(patienceMs, deadline - Date.now()))
+    const left = Math.round(deadline - performance.now())
+    const timeout = Math.max(250, Math.min(patienceMs, left))
     const none = (error: Error) =>
       resolve({
         healthy: false,

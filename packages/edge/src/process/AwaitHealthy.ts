@@ -29,7 +29,7 @@ export const awaitHealthy = async (
   workload: ProcessWorkload,
   signal: AbortSignal
 ): Promise<Outcome | null> => {
-  const started = Date.now()
+  const started = performance.now()
   const deadline = started + workload.startTimeout
   const seen = new Seen()
   let health: HealthAnswer | null = null
@@ -38,7 +38,7 @@ export const awaitHealthy = async (
   for (let round = 1; !signal.aborted; round++) {
     const expected = await knock(run, signal)
     if (expected) endpoint = expected
-    else if (round % readEvery === 0 || Date.now() >= deadline) {
+    else if (round % readEvery === 0 || performance.now() >= deadline) {
       seen.update(await openSockets(run))
       endpoint = workload.port === null ? elsewhere(run, seen) : null
     }
@@ -46,14 +46,16 @@ export const awaitHealthy = async (
       health = await askHealth(endpoint, workload, deadline, signal)
       if (health.healthy) return { endpoint, failure: null }
     }
-    const late = Date.now() >= deadline
+    const late = performance.now() >= deadline
     const wrong = seen.unchangedFor() >= settledMs && !endpoint && seen.sockets.length > 0
     if (late || wrong) {
       const reachableHere = (socket: ListeningSocket) => reachable(run, socket)
       const asked = { ...workload, port: run.port }
       return { endpoint: null, failure: explainSilence(asked, seen.sockets, reachableHere, health) }
     }
-    await pause(pauseAfter(Date.now() - started, health), undefined, { signal }).catch(() => {})
+    await pause(pauseAfter(performance.now() - started, health), undefined, { signal }).catch(
+      () => {}
+    )
   }
   return null
 }
@@ -68,10 +70,10 @@ class Seen {
   sockets: ReadonlyArray<ListeningSocket> = []
   /** Since when each of them is there. */
   #since = new Map<string, number>()
-  #changed = Date.now()
+  #changed = performance.now()
 
   update(sockets: ReadonlyArray<ListeningSocket>): void {
-    const now = Date.now()
+    const now = performance.now()
     const since = new Map(sockets.map((one) => [name(one), this.#since.get(name(one)) ?? now]))
     const same =
       since.size === this.#since.size && [...since.keys()].every((key) => this.#since.has(key))
@@ -80,10 +82,10 @@ class Seen {
     this.sockets = sockets
   }
   unchangedFor(): number {
-    return Date.now() - this.#changed
+    return performance.now() - this.#changed
   }
   steady(): ReadonlyArray<ListeningSocket> {
-    const latest = Date.now() - headStartMs
+    const latest = performance.now() - headStartMs
     return this.sockets.filter((one) => (this.#since.get(name(one)) ?? latest + 1) <= latest)
   }
 }

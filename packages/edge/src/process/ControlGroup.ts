@@ -134,9 +134,13 @@ export const outOfMemoryKills = async (group: ControlGroup): Promise<number> => 
 
 /** Kills all that is in it and removes it. A frozen process outlives SIGKILL until it is thawed. */
 export const removeControlGroup = async (group: ControlGroup): Promise<void> => {
-  const deadline = Date.now() + 5000
+  const deadline = performance.now() + 5000
   let left = directories(group)
-  for (let wait = 1; left.length > 0 && Date.now() < deadline; wait = Math.min(wait * 2, 50)) {
+  for (
+    let wait = 1;
+    left.length > 0 && performance.now() < deadline;
+    wait = Math.min(wait * 2, 50)
+  ) {
     await thaw(group)
     for (const pid of await processesOf(group)) kill(pid)
     const still = await Promise.all(

@@ -43,7 +43,7 @@ export const supervise = (
       let pauseMs = backoff.first
       const ended = (end: End) => {
         healthy = null
-        const breaking = oneTooMany(end.failure, Date.now())
+        const breaking = oneTooMany(end.failure, performance.now())
         if (breaking !== null) {
           paused = true
           publish({ state: "failed", endpoint: null, failure: breaking })
@@ -146,14 +146,14 @@ const runOnce = async (
     }
     return { failure, healthyMs: 0, told: false }
   }
-  const since = Date.now()
+  const since = performance.now()
   listeners.onHealthy(outcome.endpoint, run)
   const failure = await Promise.race([ended, stop.requested])
   if (!failure || stop.signal.aborted) {
     await endGently(run, stop.graceMs())
     return stopped
   }
-  const end = { failure, healthyMs: Date.now() - since, told: true }
+  const end = { failure, healthyMs: performance.now() - since, told: true }
   listeners.onDown(end)
   await run.remove()
   return end

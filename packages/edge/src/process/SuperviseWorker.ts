@@ -22,7 +22,7 @@ export const superviseWorker = (
     for (;;) {
       const end = await runOnce(request, launch, stop)
       if (end === null) return
-      const breaking = oneTooMany(end.failure, Date.now())
+      const breaking = oneTooMany(end.failure, performance.now())
       if (breaking !== null) return say(`${breaking.cause} ${howToResume}`)
       const { failure, pauseMs } = restart(end.failure, end.upMs)
       say(`${failure.cause} Starting again in ${pauseMs} ms.`)
@@ -55,14 +55,14 @@ const runOnce = async (request: WorkerRequest, launch: Launch, stop: Stop): Prom
   )
   if (!isLaunched(run)) return { failure: notLaunched(run), upMs: 0 }
   request.onLine("platform", "Started.")
-  const since = Date.now()
+  const since = performance.now()
   const exit = await Promise.race([run.exited, stop.requested])
   if (exit === null || stop.signal.aborted) {
     await endGently(run, stop.graceMs())
     request.onLine("platform", "Stopped.")
     return null
   }
-  const upMs = Date.now() - since
+  const upMs = performance.now() - since
   await run.remove()
   return { failure: explainExit(exit, run, workload, lines), upMs }
 }

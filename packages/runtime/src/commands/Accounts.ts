@@ -9,6 +9,7 @@ import {
   requireScope,
   type Scope
 } from "@deploy-mcp/domain/model/Principal"
+import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
 import { compare } from "@node-rs/bcrypt"
 import { Clock, Effect, Layer, Option, Redacted } from "effect"
 import { Deploys } from "../Instances.ts"
@@ -28,6 +29,13 @@ const remembered = 60_000
 const day = 86_400_000
 const attemptsPerMinute = 10
 
+interface Verified {
+  readonly principal: PrincipalData
+  /** By the clock that nobody sets, as those of attempts are. */
+  readonly until: number
+  readonly expiresAt: number
+}
+
 const unauthorized = refuse("unauthorized", "The key is unknown.")
 
 const make = Effect.gen(function* () {
@@ -42,7 +50,7 @@ const make = Effect.gen(function* () {
   const mint = yield* mintKey
 
   /** Verified keys by the hash of what was sent; a revocation empties it. */
-  const verified = new Map<string, { readonly principal: PrincipalData; readonly until: number }>()
+  const verified = new Map<string, Verified>()
   /** Wrong secrets for a known prefix, so that bcrypt is not work that strangers can order. */
   const attempts = new Map<string, { count: number; until: number }>()
 
@@ -50,15 +58,16 @@ const make = Effect.gen(function* () {
     const sent = Redacted.value(key)
     const now = yield* Clock.currentTimeMillis
     const digest = createHash("sha256").update(sent).digest("base64")
+    const steady = yield* steadyMillis
     const known = verified.get(digest)
-    if (known !== undefined && known.until > now) return known.principal
+    if (known !== undefined && known.until > steady && known.expiresAt > now) return known.principal
     const prefix = keyForm.exec(sent)?.[1]
     if (prefix === undefined) return yield* unauthorized
     const found = yield* common.keyByPrefix(prefix)
     if (Option.isNone(found)) return yield* unauthorized
     const row = found.value
     const tried = attempts.get(prefix)
-    if (tried !== undefined && tried.until > now && tried.count >= attemptsPerMinute) {
+    if (tried !== undefined && tried.until > steady && tried.count >= attemptsPerMinute) {
       return yield* refuse("rate_limited", "Too many wrong secrets for this key.", {
         retry_after: 60
       })
@@ -68,15 +77,16 @@ const make = Effect.gen(function* () {
       ? endOf(row, now)
       : unauthorized
     if (over !== null) {
-      const count = tried !== undefined && tried.until > now ? tried.count + 1 : 1
-      attempts.set(prefix, { count, until: now + remembered })
+      const count = tried !== undefined && tried.until > steady ? tried.count + 1 : 1
+      attempts.set(prefix, { count, until: steady + remembered })
       return yield* over
     }
     const principal = principalOf(row)
     if (verified.size > 1000) verified.clear()
     verified.set(digest, {
       principal,
-      until: Math.min(now + remembered, row.expiresAt ?? Infinity)
+      until: steady + remembered,
+      expiresAt: row.expiresAt ?? Infinity
     })
     yield* store.touchKey(row.ownerId, row.id, now)
     return principal

@@ -216,6 +216,9 @@ describe("keys", () => {
           codes.add(yield* codeOf(Effect.flip(accounts.authenticate(Redacted.make(wrong)))))
         }
         assert.deepStrictEqual([...codes], ["unauthorized", "rate_limited"])
+        const again = Effect.flip(accounts.authenticate(Redacted.make(wrong)))
+        const later = yield* codeOf(again).pipe(inDays(1, -1))
+        assert.strictEqual(later, "unauthorized", "also when the clock was set back meanwhile")
       })
     )
   )
@@ -226,16 +229,17 @@ const shop = ProjectName.make("shop")
 const unknown = "The key is unknown."
 const page = { path: FilePath.make("index.html"), content: new TextEncoder().encode("<h1>Hi</h1>") }
 
-/** As if so many days had passed. */
-const inDays = (days: number) =>
+/** As if so many days had passed, after which the clock on the wall shows `shown` days from now. */
+const inDays = (passed: number, shown = passed) =>
   Effect.updateService(Clock.Clock, (clock) => {
-    const later = days * 86_400_000
+    const later = shown * 86_400_000
+    const nanos = BigInt(passed) * 86_400_000_000_000n
     return {
       sleep: (duration) => clock.sleep(duration),
       currentTimeNanos: clock.currentTimeNanos,
       currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-      monotonicTimeNanos: clock.monotonicTimeNanos,
-      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: Effect.map(clock.monotonicTimeNanos, (now) => now + nanos),
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + nanos,
       currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + later),
       currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + later
     }

@@ -34,7 +34,7 @@ export const replayDeployment = Effect.gen(function* () {
       name,
       started_at: timeOf(startedAt),
       ended_at: endedAt === null ? null : timeOf(endedAt),
-      ms: endedAt === null ? null : endedAt - startedAt,
+      ms: endedAt === null ? null : Math.max(0, endedAt - startedAt),
       ...outcomeOf(reply)
     }))
   })

@@ -48,6 +48,7 @@ export const DeploymentRow = Schema.Struct({
 })
 export type DeploymentRow = typeof DeploymentRow.Type
 
+const place = (phase: DeploymentPhase) => DeploymentPhase.literals.indexOf(phase)
 const Id = Schema.Struct({ id: DeploymentId })
 const Retry = Schema.Struct({ phase: DeploymentPhase, at: Schema.Int, cause: Schema.String })
 const cutOff = "The step was cut off before its result was written."
@@ -97,10 +98,14 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
       })
 
       const closePhases = (whose: Whose, id: DeploymentId, now: number) =>
-        Rows.write(sql`${rowsOf(whose).update("deployment_phases", sql`ended_at = ${now}`)}
+        Rows.write(sql`${rowsOf(whose).update("deployment_phases", phaseEnd(now))}
           AND deployment_id = ${id} AND ended_at IS NULL`)
 
-      /** Since when it is open; earlier than now when it was entered before. */
+      /** No phase ends before it began, even when the clock was set back meanwhile. */
+      const phaseEnd = (now: number) =>
+        sql`ended_at = CASE WHEN started_at > ${now} THEN started_at ELSE ${now} END`
+
+      /** Since when it is open; not now when it was entered before. */
       const openPhase = (id: DeploymentId, phase: DeploymentPhase, now: number) =>
         Effect.map(
           Rows.one(Schema.Struct({ startedAt: Schema.Int }))(
@@ -220,12 +225,17 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
             AND deployments.number < ${before ?? Number.MAX_SAFE_INTEGER}
             ORDER BY deployments.number DESC LIMIT ${limit}`),
 
+        /** Of each deployment in the order in which it goes through them. */
         phases: (whose: Whose, deployments: ReadonlyArray<DeploymentId>) =>
           deployments.length === 0
             ? Effect.succeed([])
-            : Rows.all(Schema.Struct({ ...PhaseTime.fields, deploymentId: DeploymentId }))(
-                sql`SELECT deployment_id, phase, started_at, ended_at
-                  FROM ${rowsOf(whose).from("deployment_phases")} WHERE ${sql.in("deployment_id", deployments)} ORDER BY started_at`
+            : Effect.map(
+                Rows.all(Schema.Struct({ ...PhaseTime.fields, deploymentId: DeploymentId }))(
+                  sql`SELECT deployment_id, phase, started_at, ended_at
+                    FROM ${rowsOf(whose).from("deployment_phases")}
+                    WHERE ${sql.in("deployment_id", deployments)}`
+                ),
+                (rows) => rows.toSorted((one, other) => place(one.phase) - place(other.phase))
               ),
 
         /** What was tried again, the oldest first. */
@@ -318,9 +328,9 @@ export class DeploymentStore extends Context.Service<DeploymentStore>()(
                     AND id = ${id} AND status = 'running' RETURNING id`
                 )
                 if (!running) return false
-                yield* Rows.write(sql`${update("deployment_phases", sql`ended_at = ${now}`)}
+                yield* Rows.write(sql`${update("deployment_phases", phaseEnd(now))}
                   AND deployment_id = ${id} AND ended_at IS NULL AND phase <> ${phase}`)
-                if ((yield* openPhase(id, phase, now)) < now)
+                if ((yield* openPhase(id, phase, now)) !== now)
                   yield* noteRetry(whose, id, phase, cutOff)
                 return true
               })

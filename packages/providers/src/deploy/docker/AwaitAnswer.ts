@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises"
 import { explainSilence, type HealthAnswer } from "@deploy-mcp/domain/node/ExplainSilence"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { type ListeningSocket, parseSocketTable } from "@deploy-mcp/domain/node/SocketTable"
-import { Clock, Effect } from "effect"
+import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
+import { Effect } from "effect"
 import { askHealth } from "./AskHealth.ts"
 
 export interface Asked {
@@ -28,16 +29,16 @@ const settledMs = 3000
 /** Null: it is healthy. */
 export const awaitAnswer = (asked: Asked): Effect.Effect<ProcessFailure | null> =>
   Effect.gen(function* () {
-    const started = yield* Clock.currentTimeMillis
+    const started = yield* steadyMillis
     const deadline = started + asked.startTimeout
     let seen = ""
     let unchangedSince = started
-    for (let now = started; ; now = yield* Clock.currentTimeMillis) {
+    for (let now = started; ; now = yield* steadyMillis) {
       const patience = Math.max(250, Math.min(patienceMs, deadline - now))
       const endpoint = { host: asked.host, port: asked.hostPort }
       const answer = yield* askHealth(endpoint, asked, patience)
       if (answer?.healthy === true) return null
-      now = yield* Clock.currentTimeMillis
+      now = yield* steadyMillis
       const sockets = yield* listeningSockets(asked)
       const ports = sockets?.map(({ inode, port }) => `${port}:${inode}`).join(" ") ?? ""
       if (ports !== seen) [seen, unchangedSince] = [ports, now]

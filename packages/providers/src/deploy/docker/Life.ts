@@ -9,7 +9,8 @@ import type {
   ProcessFailure,
   ReleaseObserved
 } from "@deploy-mcp/domain/node/NodeProtocol"
-import { Clock, Duration, Effect, Queue } from "effect"
+import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
+import { Duration, Effect, Queue } from "effect"
 import { awaitAnswer } from "./AwaitAnswer.ts"
 import type { Contained } from "./Container.ts"
 import type { Event, Inspected } from "./DockerApi.ts"
@@ -97,7 +98,7 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
         ),
         endOf(events, inspected)
       )
-      const since = yield* Clock.currentTimeMillis
+      const since = yield* steadyMillis
       if (end === "healthy") {
         if (!everHealthy) yield* keepRunning(engine, held.id)
         everHealthy = true
@@ -113,7 +114,7 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
       if (!everHealthy) return cause
 
       restarts += 1
-      const counted = restart(cause, (yield* Clock.currentTimeMillis) - since)
+      const counted = restart(cause, (yield* steadyMillis) - since)
       failure = counted.failure
       place.tell({ state: "starting", port: null, restarts, failure })
       there = yield* api.inspect(held.id)
