@@ -16,7 +16,7 @@ export interface Finding {
   readonly where: string | null
 }
 
-/** A run with real processes, whose services were asked a hundred times a second throughout. */
+/** A run with real processes, whose services visitors asked again and again throughout. */
 export interface RealRun {
   /** Those of the machine it ran on. */
   readonly cores: number
