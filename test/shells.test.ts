@@ -11,7 +11,10 @@ import { parseAst } from "vitest/node"
 /** Files that hand a shell a line that is not written out right there, each with whose line it is. */
 const lines: Readonly<Record<string, string>> = {
   "packages/edge/src/process/LaunchDirect.ts": "the tenant's start command, in its sandbox",
+  "packages/edge/src/process/ServiceSandbox.ts": "the tenant's start command, in its sandbox",
   "packages/edge/src/process/Slot.ts": "our script for a parked sandbox; words come as arguments",
+  "packages/edge/src/process/gvisor/Gvisor.ts":
+    "our script that starts the tenant's command, in its sandbox",
   "packages/providers/src/build/docker/Dockerfile.ts": "the tenant's build command, in its image",
   "packages/providers/src/build/process/Sandbox.ts": "the tenant's build command, in its sandbox",
   "packages/providers/src/deploy/docker/Container.ts":

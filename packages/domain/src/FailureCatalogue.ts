@@ -240,8 +240,8 @@ export const catalogue = {
   // start and health
   no_sandbox: entry(
     "start",
-    "Nothing fences owners' services from each other on this machine, so only those of the platform's own owner run on it.",
-    "Ask whoever runs the platform to install bubblewrap, util-linux and iproute2 and start it again; deploy-mcp doctor says what is missing."
+    "Nothing fences owners' services from each other on this machine, so only those of the platform's own owner run on it; or the sandbox that the operator chose does not work, and none are run.",
+    "Ask whoever runs the platform to install bubblewrap, util-linux and iproute2, or what DEPLOY_MCP_SANDBOX asks for, and start it again; deploy-mcp doctor says what is missing."
   ),
   start_failed: entry(
     "start",

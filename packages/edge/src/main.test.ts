@@ -65,6 +65,10 @@ describe("the edge as a process", () => {
     [{ DEPLOY_MCP_LOG_SIZE: "0" }, "DEPLOY_MCP_LOG_SIZE must be a whole number above 0"],
     [{ DEPLOY_MCP_EGRESS: "all" }, "DEPLOY_MCP_EGRESS must be public or none"],
     [
+      { DEPLOY_MCP_SANDBOX: "jail" },
+      "DEPLOY_MCP_SANDBOX must be one of auto, bubblewrap, gvisor, none"
+    ],
+    [
       { DEPLOY_MCP_EGRESS_ALLOW: "10.0.0.5/24" },
       "DEPLOY_MCP_EGRESS_ALLOW: 10.0.0.5/24: the address"
     ]

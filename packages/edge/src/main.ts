@@ -2,6 +2,11 @@
 import { join } from "node:path"
 import { defaultBackoff, defaultPauseAfter } from "@deploy-mcp/domain/node/Backoff"
 import { type EgressPolicy, parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
+import {
+  isSandboxChoice,
+  type SandboxChoice,
+  sandboxChoices
+} from "@deploy-mcp/domain/node/SandboxChoice"
 import { startEdge } from "./Edge.ts"
 import { HomeIsHeld } from "./Home.ts"
 import { reasonOf, stderrLog } from "./Log.ts"
@@ -29,6 +34,12 @@ const egressOf = ({
   return { reach, allow: ranges }
 }
 
+/** As above: a word that is not known must not mean anything weaker. */
+const sandboxOf = ({ DEPLOY_MCP_SANDBOX: word = "auto" }: NodeJS.ProcessEnv): SandboxChoice => {
+  if (isSandboxChoice(word)) return word
+  throw new Error(`DEPLOY_MCP_SANDBOX must be one of ${sandboxChoices.join(", ")}`)
+}
+
 const wholeOf = (name: string, usual: number, least: 0 | 1): number => {
   const value = Number(env[name] ?? usual)
   if (Number.isInteger(value) && value >= least) return value
@@ -44,7 +55,10 @@ try {
     logRate: wholeOf("DEPLOY_MCP_LOG_RATE", 2_000, 1),
     logBytes: wholeOf("DEPLOY_MCP_LOG_SIZE", 4, 1) * 1024 ** 2,
     makeProcesses: (options) =>
-      makeProcesses({ ...options, egress: egressOf(env) }, { ...defaultBackoff, pauseAfter })
+      makeProcesses(
+        { ...options, egress: egressOf(env), sandbox: sandboxOf(env) },
+        { ...defaultBackoff, pauseAfter }
+      )
   })
   void told.then(edge.close)
   await edge.closed

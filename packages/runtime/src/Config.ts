@@ -1,6 +1,7 @@
 /** Every setting of the runtime, its default and what it means. Providers describe their own. */
 import { defaultPauseAfter } from "@deploy-mcp/domain/node/Backoff"
 import { parseAllowedRanges } from "@deploy-mcp/domain/node/EgressPolicy"
+import { sandboxChoices } from "@deploy-mcp/domain/node/SandboxChoice"
 import { Config, Option, Schema, SchemaIssue } from "effect"
 import { DatabaseUrl } from "./store/DatabaseUrl.ts"
 
@@ -73,6 +74,14 @@ export const settings = Config.all({
    * port may be on this machine itself.
    */
   egressAllow: Config.schema(AllowedRanges, "DEPLOY_MCP_EGRESS_ALLOW").pipe(Config.withDefault("")),
+  /**
+   * What services run in: `bubblewrap`; `gvisor`, a kernel of their own; `none`, which leaves only those of
+   * the platform's own owner; or `auto`, bubblewrap where it works and else none. Where `bubblewrap` or
+   * `gvisor` does not work, no service is run. Holds from the edge's next start.
+   */
+  sandbox: Config.Literals(sandboxChoices, "DEPLOY_MCP_SANDBOX").pipe(
+    Config.withDefault("auto" as const)
+  ),
   /**
    * Lines that one service may print in a second: what is more is left out, and a line of its log says
    * how many. Holds from the edge's next start.

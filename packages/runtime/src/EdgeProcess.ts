@@ -6,6 +6,7 @@ import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 import { Context, Effect, Fiber, Layer, Schedule } from "effect"
 import { Platform } from "./Platform.ts"
 import { Succession } from "./standby/Succession.ts"
@@ -26,6 +27,8 @@ export interface EdgeSettings {
   /** What services may call. */
   readonly egress: "public" | "none"
   readonly egressAllow: string
+  /** What services run in. */
+  readonly sandbox: SandboxChoice
   /** Lines that a service may print in a second. */
   readonly logRate: number
   /** MiB of what a service has printed that are kept. */
@@ -37,7 +40,7 @@ export interface EdgeSettings {
 /** `program` is the edge's entry; the Node.js that runs control runs it too. */
 export const layer = (
   program: string,
-  { egress, egressAllow, logRate, logSize, restartLimit }: EdgeSettings
+  { egress, egressAllow, sandbox, logRate, logSize, restartLimit }: EdgeSettings
 ) =>
   Layer.effect(
     EdgeProcess,
@@ -62,6 +65,7 @@ export const layer = (
           DEPLOY_MCP_APPS_DOMAIN: appsDomain,
           DEPLOY_MCP_EGRESS: egress,
           DEPLOY_MCP_EGRESS_ALLOW: egressAllow,
+          DEPLOY_MCP_SANDBOX: sandbox,
           DEPLOY_MCP_LOG_RATE: String(logRate),
           DEPLOY_MCP_LOG_SIZE: String(logSize),
           DEPLOY_MCP_RESTART_LIMIT: String(restartLimit)

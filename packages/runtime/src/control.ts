@@ -35,6 +35,7 @@ const main = Effect.gen(function* () {
     reconcileEvery,
     egress,
     egressAllow,
+    sandbox,
     logRate,
     logSize,
     restartLimit,
@@ -72,7 +73,10 @@ const main = Effect.gen(function* () {
         takeover: takeover * second,
         reconcileEvery: reconcileEvery * minute,
         pruneEvery: pruneEvery * minute,
-        edge: { program, settings: { egress, egressAllow, logRate, logSize, restartLimit } },
+        edge: {
+          program,
+          settings: { egress, egressAllow, sandbox, logRate, logSize, restartLimit }
+        },
         version
       })
     )

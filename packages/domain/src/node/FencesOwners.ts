@@ -2,4 +2,5 @@
 import type { Isolation } from "./NodeProtocol.ts"
 
 /** False without a sandbox, and where services share the host's network: one could call another's. */
-export const fencesOwners = ({ level, network }: Isolation): boolean => level !== "plain" && network
+export const fencesOwners = ({ level, network, refused }: Isolation): boolean =>
+  level !== "plain" && network && refused === undefined

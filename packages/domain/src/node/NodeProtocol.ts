@@ -217,7 +217,7 @@ export const SandboxLayer = Schema.Struct({
 export type SandboxLayer = typeof SandboxLayer.Type
 
 export const Isolation = Schema.Struct({
-  level: Schema.Literals(["bubblewrap", "container", "plain"]),
+  level: Schema.Literals(["bubblewrap", "gvisor", "container", "plain"]),
   /** Each process in its own network namespace: a fixed port can overlap with its successor. */
   network: Schema.Boolean,
   /** Which limits bite. */
@@ -231,7 +231,9 @@ export const Isolation = Schema.Struct({
   /** Plain sentences about what is missing and why. */
   notes: Schema.Array(Schema.String),
   /** From the outside in. Absent: the node can't tell. */
-  layers: Schema.optionalKey(Schema.Array(SandboxLayer))
+  layers: Schema.optionalKey(Schema.Array(SandboxLayer)),
+  /** Why no process is run at all, and what to do. Absent: they are run. */
+  refused: Schema.optionalKey(Schema.String)
 })
 export type Isolation = typeof Isolation.Type
 

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 import type { EgressWorld } from "./EgressWorld.ts"
 
 interface Opened {
@@ -14,21 +15,21 @@ export interface EgressEdgeOptions {
   /** In front of the machine's own. */
   readonly programs?: string
   readonly tenant?: number
+  readonly sandbox?: SandboxChoice
 }
 
 /** An edge of the world's host with one service. */
 export const openEgressEdge = async (
   world: EgressWorld,
   egress: EgressPolicy,
-  { homeId = randomBytes(4).toString("hex"), programs, tenant }: EgressEdgeOptions = {}
+  { homeId = randomBytes(4).toString("hex"), ...more }: EgressEdgeOptions = {}
 ) => {
   const opened = await world.tell<Opened>({
     act: "open",
     home: join(world.folder, homeId),
     homeId,
     egress,
-    ...(programs === undefined ? {} : { programs }),
-    ...(tenant === undefined ? {} : { tenant })
+    ...more
   })
   const ask = (code: string) => world.tell<unknown>({ act: "ask", homeId, code })
   return {

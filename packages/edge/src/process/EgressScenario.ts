@@ -7,6 +7,7 @@ import { readdir } from "node:fs/promises"
 import { createServer } from "node:net"
 import { createInterface } from "node:readline"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 import { namespacePrefix } from "./Network.ts"
 import { mustRun } from "./Program.ts"
 import { fetchText, openTestEdge, type TestEdge, type TestRun } from "./TestEdge.ts"
@@ -21,6 +22,8 @@ export type Order =
       readonly programs?: string
       /** The service's owner. Absent: the platform's own. */
       readonly tenant?: number
+      /** Absent: the best that works. */
+      readonly sandbox?: SandboxChoice
     }
   /** Runs code in a service of that edge and tells its value. */
   | { readonly act: "ask"; readonly homeId: string; readonly code: string }

@@ -164,15 +164,15 @@ const dropTo = (id: number) => [
 
 /** What services get, with each namespace by its name, and with a network of its own. */
 const sandboxOf = async ({ folder, facts }: EscapeWorld): Promise<ReadonlyArray<string>> => {
-  const args = await sandboxArguments({
+  const contents = {
     app: folder,
     etc: join(folder, "etc"),
     toolchain: [],
     variables: { ...facts, PATH: "/usr/bin:/bin" },
     home: "/home/service",
-    memory: 16,
-    filter: 3
-  })
+    memory: 16
+  }
+  const args = await sandboxArguments(contents, 3)
   return without("--share-net")(args).flatMap((word) =>
     word === "--unshare-all"
       ? ["pid", "ipc", "uts", "net", "cgroup-try"].map((name) => `--unshare-${name}`)

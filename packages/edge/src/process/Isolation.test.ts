@@ -5,10 +5,11 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { findControlGroups, processesOf } from "./ControlGroup.ts"
+import { killedEdge, livingOf } from "./KilledEdge.ts"
 import { linkPrefix, namespacePrefix } from "./Network.ts"
 import { allProcesses, processStatus } from "./ProcessTree.ts"
 import { findProgram } from "./Program.ts"
-import { eventually, fetchText, leftovers, openTestEdge, type TestEdge } from "./TestEdge.ts"
+import { fetchText, leftovers, openTestEdge, type TestEdge } from "./TestEdge.ts"
 
 const root = process.getuid?.() === 0
 const run = promisify(execFile)
@@ -256,32 +257,10 @@ describe.each([
   })
 
   it("dies with the edge, and the next edge of this home removes what is left", async () => {
-    const source = new URL("./DoomedEdge.ts", import.meta.url).pathname
-    const first = spawn(process.execPath, [source, edge.home, `${edge.homeId}0`, ...without], {
-      stdio: ["ignore", "pipe", "inherit"]
-    })
-    let told = ""
-    first.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      told += chunk
-    })
-    const pids = await eventually(async () => {
-      const found = /ready (\d+) (.*)\n/.exec(told)
-      return found
-        ? found
-            .slice(1)
-            .flatMap((list) => list.split(" "))
-            .map(Number)
-        : null
-    })
+    const pids = await killedEdge(edge.home, `${edge.homeId}0`, "auto", without)
     assert.isAtLeast(pids.length, 2)
-    const gone = new Promise((done) => first.once("exit", done))
-    first.kill("SIGKILL")
-    await gone
     const heir = await openTestEdge({ without, home: edge.home, homeId: `${edge.homeId}0` })
-    const living = (await allProcesses()).filter(
-      ({ pid, state }) => pids.includes(pid) && state !== "Z"
-    )
-    assert.deepStrictEqual(living, [])
+    assert.deepStrictEqual(await livingOf(pids), [])
     await heir.close()
     assert.deepStrictEqual(await leftovers(`${edge.homeId}0`), [])
   })

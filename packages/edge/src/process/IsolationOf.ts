@@ -1,6 +1,8 @@
 /** What fences services on this machine, told from what was tried when the edge started. */
 import type { Isolation, SandboxLayer } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { Egress } from "./Egress.ts"
+import type { Gvisor } from "./gvisor/Gvisor.ts"
+import { readOnlyPlaces as placesInGvisor } from "./gvisor/TryGvisor.ts"
 import type { Machine } from "./Machine.ts"
 import type { SlotPool } from "./SlotPool.ts"
 import { namespaceKinds, readOnlyPlaces, type SeenInside } from "./TrySandbox.ts"
@@ -19,7 +21,12 @@ export const isolationOf = (
     pids: roots?.has("pids") ?? false,
     io: roots?.has("io") ?? false
   }
+  const level = !sandboxed ? "plain" : machine.gvisor ? "gvisor" : "bubblewrap"
+  const refused = refusalOf(machine, level)
   const notes = [...machine.notes]
+  if (refused === null && machine.unfenced !== null) {
+    notes.unshift(`Processes are not sandboxed: ${machine.unfenced}.`)
+  }
   if (!machine.root)
     notes.push("The platform does not run as root: no user of their own for owners.")
   if (!network)
@@ -28,7 +35,7 @@ export const isolationOf = (
   else notes.push("nft is missing: processes reach what listens on all addresses of this host.")
   if (!limits.memory) {
     notes.push(
-      machine.prlimit
+      limitsEach(machine)
         ? "Memory is limited only roughly, for each single process (prlimit), not for a service."
         : "Memory is not limited."
     )
@@ -43,33 +50,57 @@ export const isolationOf = (
   if (!sandboxed && machine.root && !pool) {
     notes.push("A process whose files are not open to everybody runs as the platform's own user.")
   }
-  const level = sandboxed ? "bubblewrap" : "plain"
   const layers = [
-    ...(sandboxed && machine.seen ? layersInside(machine.seen) : [noSandbox]),
+    ...(sandboxed && machine.seen
+      ? layersInside(machine.seen, machine.gvisor)
+      : [noSandbox(refused)]),
     userLayer(machine, pool),
     networkLayer(network, egress),
     limitsLayer(machine, limits)
   ]
-  return { level, network, limits, notes, layers }
+  return { level, network, limits, notes, layers, ...(refused === null ? {} : { refused }) }
 }
 
-const noSandbox: SandboxLayer = {
+/** Null: what the operator wants is what services run in. */
+const refusalOf = ({ unfenced, wanted }: Machine, level: Isolation["level"]): string | null => {
+  if (wanted === "auto" || wanted === "none" || wanted === level) return null
+  const why = unfenced ?? "root takes nsenter, unshare, mount and setpriv (util-linux) for it"
+  return `DEPLOY_MCP_SANDBOX is ${wanted}, which can't be had here: ${why}. Nothing weaker is used instead. Install what is missing, or set DEPLOY_MCP_SANDBOX to auto, and start the platform again.`
+}
+
+const noSandbox = (refused: string | null): SandboxLayer => ({
   layer: "sandbox",
   state: "missing",
-  detail: "none: only services of the platform's own owner are run",
-  proof: "bubblewrap was looked for and tried at the start"
-}
+  detail: `none: ${refused === null ? "only services of the platform's own owner are run" : "no service is run"}`,
+  proof: "what the settings want was looked for and tried at the start"
+})
 
-const layersInside = (seen: SeenInside): ReadonlyArray<SandboxLayer> => {
+const layersInside = (seen: SeenInside, gvisor: Gvisor | null): ReadonlyArray<SandboxLayer> => {
   const proof = "seen from inside a sandbox at the start"
   const { filter, namespaces, powerless, readOnly } = seen
+  const own: SandboxLayer = {
+    layer: "namespaces",
+    state: namespaces.length === namespaceKinds.length ? "holds" : "partly",
+    detail: `own ${namespaces.join(", ")}`,
+    proof
+  }
+  if (gvisor) {
+    // Else it would not be here: what does not hold all of them is not used.
+    const kernel = `a kernel of its own (gVisor ${gvisor.version}, ${gvisor.platform})`
+    return [
+      own,
+      { layer: "system calls", state: "holds", detail: `answered by ${kernel}`, proof },
+      { layer: "rights", state: "holds", detail: "no capabilities", proof },
+      {
+        layer: "files",
+        state: "holds",
+        detail: `own files only; read-only: ${placesInGvisor.join(" ")}`,
+        proof
+      }
+    ]
+  }
   return [
-    {
-      layer: "namespaces",
-      state: namespaces.length === namespaceKinds.length ? "holds" : "partly",
-      detail: `own ${namespaces.join(", ")}`,
-      proof
-    },
+    own,
     {
       layer: "system calls",
       state: filter ? "holds" : "missing",
@@ -128,18 +159,26 @@ const networkLayer = (network: boolean, egress: Egress | null): SandboxLayer => 
     : { layer, state: "partly", detail: "own, without rules", proof: "nft is missing" }
 }
 
+/** Whether a process, alone, can allocate no more than it may. */
+const limitsEach = ({ gvisor, prlimit }: Machine) => prlimit !== null && gvisor === null
+
 const limitsLayer = (machine: Machine, limits: Isolation["limits"]): SandboxLayer => {
   const layer = "limits"
   const biting = Object.entries(limits).flatMap(([name, on]) => (on ? [name] : []))
   if (biting.length === 0) {
-    return machine.prlimit
+    return limitsEach(machine)
       ? {
           layer,
           state: "partly",
           detail: "memory of each process (prlimit)",
           proof: "found on PATH"
         }
-      : { layer, state: "missing", detail: "none", proof: "no control groups and no prlimit" }
+      : {
+          layer,
+          state: "missing",
+          detail: "none",
+          proof: "no control groups, and no prlimit that would count"
+        }
   }
   return {
     layer,

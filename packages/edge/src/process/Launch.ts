@@ -1,5 +1,6 @@
 /** One run of a service, from its start to its last process, however this machine starts it. */
 import type { ChildProcess } from "node:child_process"
+import type { Writable } from "node:stream"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Exit } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure, ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
@@ -67,6 +68,22 @@ export const watchExit = (
       void ended(child.exitCode, child.signalCode)
     } else child.once("exit", (code, signal) => void ended(code, signal))
   })
+
+/** Hands a program all that it is to read at one of its descriptors. False: it is gone. */
+export const feed = (
+  child: ChildProcess,
+  descriptor: number,
+  content: string | Uint8Array
+): boolean => {
+  const input = child.stdio[descriptor]
+  if (!isWritable(input) || child.exitCode !== null || child.signalCode !== null) return false
+  input.on("error", () => {})
+  input.end(content)
+  return true
+}
+
+const isWritable = (stream: unknown): stream is Writable =>
+  typeof stream === "object" && stream !== null && "write" in stream && "end" in stream
 
 export const terminateService = async (service: number | undefined): Promise<boolean> => {
   if (service === undefined) return false

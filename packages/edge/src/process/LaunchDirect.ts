@@ -3,12 +3,13 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import type { Writable } from "node:stream"
 import { environmentOf } from "./Environment.ts"
 import type { Enclave } from "./enclave/Enclave.ts"
 import type { Enclosure } from "./enclave/OpenEnclaves.ts"
 import { freePort } from "./FreePort.ts"
+import { kernelOf } from "./gvisor/KernelOf.ts"
 import {
+  feed,
   type Launch,
   LaunchError,
   type Launched,
@@ -29,9 +30,8 @@ import {
 } from "./PidRecords.ts"
 import { childrenOf, signalProcess, treeOf } from "./ProcessTree.ts"
 import { minimalEnvironment } from "./Program.ts"
-import { serviceSandbox } from "./ServiceSandbox.ts"
-import { insideSandbox } from "./SlotScript.ts"
-import { residentMemory, standStill } from "./StandStill.ts"
+import { insideCommand, serviceSandbox } from "./ServiceSandbox.ts"
+import { proportionalMemory, residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
 import { cpuSeconds } from "./Usage.ts"
 
@@ -62,27 +62,37 @@ const launchSandbox = async (
   toolchain: Binds,
   enclosed: Enclosure | null
 ): Promise<Launched> => {
-  const args = await serviceSandbox(request, port, toolchain.path, {
+  const sources = {
     app: request.workload.directory,
     etc: join(machine.files, "etc"),
-    toolchain: toolchain.binds,
-    filter: machine.filter === null ? null : filterDescriptor
-  })
-  const filter = machine.filter === null ? "" : await readFile(machine.filter)
+    toolchain: toolchain.binds
+  }
+  const { filter, gvisor } = machine
+  const { args, spec } = await serviceSandbox(
+    request,
+    port,
+    toolchain.path,
+    sources,
+    gvisor
+      ? {
+          kernel: "gvisor",
+          program: gvisor.program,
+          spec: kernelDescriptor
+        }
+      : { kernel: "host", filter: filter === null ? null : kernelDescriptor }
+  )
+  const kernel = spec ?? (filter === null ? "" : await readFile(filter))
   const command = [
     bwrap,
-    ...["--args", String(argsDescriptor), "--info-fd", "3", "--", "/bin/sh", "-c", insideSandbox]
+    ...["--args", String(argsDescriptor), "--info-fd", "3", "--", ...insideCommand(gvisor)]
   ] as const
-  const [file, ...rest] = limited(
-    machine,
-    request,
-    enclosed ? enclosed.enclaves.around(command, enclosed.way) : command
-  )
+  const around = enclosed ? enclosed.enclaves.around(command, enclosed.way) : command
+  const [file, ...rest] = gvisor ? around : limited(machine, request, around)
   const child = spawn(file, rest, {
     cwd: "/",
     // bwrap ties its life to ours a moment after it has started: until then the mark finds it.
     env: { ...minimalEnvironment, ...marker(newRun(machine.homeId)) },
-    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
+    stdio: [gvisor ? "pipe" : "ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
     detached: true
   })
   const inside = firstInside(child)
@@ -100,11 +110,14 @@ const launchSandbox = async (
       })
     : null
   feed(child, argsDescriptor, args)
-  feed(child, filterDescriptor, filter)
+  feed(child, kernelDescriptor, kernel)
   return follow(child, request, port, {
     inside,
-    service: async (first) => (await childrenOf(first))[0],
+    terminate: async (first) =>
+      gvisor ? feed(child, 0, "end\n") : terminateService((await childrenOf(first))[0]),
     all: treeOf,
+    stops: gvisor ? kernelOf : async (pids) => pids,
+    memory: gvisor ? proportionalMemory : residentMemory,
     killRest: async () => {
       const first = await recorded
       if (first !== null) signalProcess(first, "SIGKILL")
@@ -119,14 +132,8 @@ const launchSandbox = async (
 }
 
 const argsDescriptor = 4
-const filterDescriptor = 5
-
-const feed = (child: ChildProcess, descriptor: number, content: string | Uint8Array): void => {
-  const input = child.stdio[descriptor]
-  if (!isWritable(input)) return
-  input.on("error", () => {})
-  input.end(content)
-}
+/** Of the filter of system calls, or of what gVisor is to run. */
+const kernelDescriptor = 5
 
 const launchPlain = async (
   machine: Machine,
@@ -165,8 +172,10 @@ const launchPlain = async (
   const recorded = child.pid === undefined ? Promise.resolve() : recordProcess(machine, pid)
   return follow(child, request, port, {
     inside: Promise.resolve(child.pid ?? null),
-    service: async (first) => first,
+    terminate: terminateService,
     all: (first) => processesOfRun(first, run),
+    stops: async (pids) => pids,
+    memory: residentMemory,
     killRest: async () => {
       await recorded
       await killRun(machine, pid, run)
@@ -184,7 +193,12 @@ export const workPrefix = (homeId: string): string => `deploy-mcp-work-${homeId}
 interface Parts {
   /** The first process inside; null: there never was one. */
   readonly inside: Promise<number | null>
-  readonly service: (inside: number) => Promise<number | undefined>
+  /** Those of them that have to stand still. */
+  readonly stops: (pids: ReadonlyArray<number>) => Promise<ReadonlyArray<number>>
+  /** Bytes that they hold. */
+  readonly memory: (pids: ReadonlyArray<number>) => Promise<number>
+  /** Tells the service that it is to end. False: nobody is there to hear it. */
+  readonly terminate: (inside: number) => Promise<boolean>
   /** The first one and all that belongs to it. */
   readonly all: (inside: number) => Promise<ReadonlyArray<number>>
   readonly killRest: () => Promise<void>
@@ -214,19 +228,19 @@ const follow = async (
     const first = await parts.inside
     return first === null ? [] : parts.all(first)
   }
-  const still = standStill(all)
+  const still = standStill(async () => parts.stops(await all()))
   const freeze = async () => {
     await still.freeze()
-    return residentMemory(await all())
+    return parts.memory(await all())
   }
   const usage = async () => {
     const pids = await all()
-    return { memory: await residentMemory(pids), cpu: await cpuSeconds(pids) }
+    return { memory: await parts.memory(pids), cpu: await cpuSeconds(pids) }
   }
   const terminate = async () => {
     await still.thaw()
     const first = await parts.inside
-    return first === null ? false : terminateService(await parts.service(first))
+    return first === null ? false : parts.terminate(first)
   }
   const remove = async () => {
     if (child.exitCode === null && child.signalCode === null) signalProcess(pid, "SIGKILL")
@@ -255,7 +269,7 @@ const reserved = 640
 
 /**
  * What a process may allocate, without control groups. Address space can't be limited instead:
- * runtimes reserve far more of it than they use.
+ * runtimes reserve far more of it than they use. What is allocated in gVisor, no such limit counts.
  */
 const limited = (
   machine: Machine,
@@ -284,9 +298,6 @@ const firstInside = (child: ChildProcess): Promise<number | null> =>
     status.once("close", () => found(null))
     status.on("error", () => found(null))
   })
-
-const isWritable = (stream: unknown): stream is Writable =>
-  typeof stream === "object" && stream !== null && "write" in stream && "end" in stream
 
 const everybodyReaches = async (directory: string): Promise<boolean> => {
   for (let at = directory; ; at = dirname(at)) {

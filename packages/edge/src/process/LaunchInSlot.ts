@@ -1,5 +1,6 @@
 /** Starts a process as its owner's own user inside a prepared slot. For an edge that is root. */
 import { stat } from "node:fs/promises"
+import { basename, dirname } from "node:path"
 import {
   canFreeze,
   freeze,
@@ -10,7 +11,9 @@ import {
 } from "./ControlGroup.ts"
 import { environmentOf, shellAssignments, shellQuote } from "./Environment.ts"
 import { freePort } from "./FreePort.ts"
+import { kernelOf } from "./gvisor/KernelOf.ts"
 import {
+  feed,
   type Launch,
   LaunchError,
   type Launched,
@@ -29,11 +32,11 @@ import {
   recordProcess
 } from "./PidRecords.ts"
 import { childrenOf, treeOf } from "./ProcessTree.ts"
-import { serviceSandbox } from "./ServiceSandbox.ts"
+import { type ServiceSandbox, serviceSandbox } from "./ServiceSandbox.ts"
 import type { Slot } from "./Slot.ts"
 import type { SlotPool } from "./SlotPool.ts"
-import { slotFilterDescriptor } from "./SlotScript.ts"
-import { residentMemory, standStill } from "./StandStill.ts"
+import { slotFilterDescriptor, slotSpecDescriptor, slotWishDescriptor } from "./SlotScript.ts"
+import { proportionalMemory, residentMemory, standStill } from "./StandStill.ts"
 import { findToolchain } from "./Toolchain.ts"
 import { cpuSeconds } from "./Usage.ts"
 
@@ -63,19 +66,21 @@ export const launchInSlot =
       const staged = (index: number) => `${tools.stage}/${index}`
       const inside = machine.bwrap
         ? await sandboxInput(machine, tools, request, port, toolchain, staged)
-        : plainInput(tools, request, port, toolchain, staged, run)
+        : { args: plainInput(tools, request, port, toolchain, staged, run), spec: null }
       const lines = [
         String(firstUser + request.tenant),
         String(request.workload.memory),
         directory,
         ...toolchain.binds.map((bind) => bind.source),
+        ...(machine.gvisor ? [dirname(machine.gvisor.program)] : []),
         ""
       ]
       if (lines.some((line) => line.includes("\n"))) {
         throw new LaunchError("The names of directories can't contain line breaks.")
       }
       const launched = follow(machine, slot, request, port, run)
-      slot.shell.input.end(`${lines.join("\n")}\n${inside}`)
+      if (inside.spec !== null) feed(slot.shell.child, slotSpecDescriptor, inside.spec)
+      slot.shell.input.end(`${lines.join("\n")}\n${inside.args}`)
       return launched
     } catch (error) {
       await slot.remove()
@@ -95,13 +100,27 @@ const sandboxInput = (
   port: number | null,
   toolchain: Binds,
   staged: (index: number) => string
-): Promise<string> =>
-  serviceSandbox(request, port, toolchain.path, {
+): Promise<ServiceSandbox> => {
+  const sources = {
     app: staged(0),
     etc: `${tools.stage}/etc`,
-    filter: machine.filter === null ? null : slotFilterDescriptor,
     toolchain: toolchain.binds.map(({ target }, index) => ({ source: staged(index + 1), target }))
-  })
+  }
+  const { filter, gvisor } = machine
+  return serviceSandbox(
+    request,
+    port,
+    toolchain.path,
+    sources,
+    gvisor
+      ? {
+          kernel: "gvisor",
+          program: `${staged(toolchain.binds.length + 1)}/${basename(gvisor.program)}`,
+          spec: slotSpecDescriptor
+        }
+      : { kernel: "host", filter: filter === null ? null : slotFilterDescriptor }
+  )
+}
 
 /** Without a sandbox there is one tree for all: directories are called what the slot calls them. */
 const plainInput = (
@@ -151,13 +170,13 @@ const follow = (
     return { outOfMemory: killed > 0, started: (await inside) !== null }
   })
   const all = () => (machine.bwrap ? treeOf(pid) : processesOfRun(pid, run))
-  const still = standStill(all)
+  const still = standStill(async () => (machine.gvisor ? kernelOf(await all()) : all()))
   const memory = async () => {
     const counted = slot.group ? await memoryOfGroup(slot.group) : null
-    return counted ?? residentMemory(await all())
+    return counted ?? (machine.gvisor ? proportionalMemory : residentMemory)(await all())
   }
   const freezeAll = async () => {
-    if (slot.group && canFreeze(slot.group)) await freeze(slot.group)
+    if (slot.group && canFreeze(slot.group) && !machine.gvisor) await freeze(slot.group)
     else await still.freeze()
     return memory()
   }
@@ -169,6 +188,7 @@ const follow = (
     await thawAll()
     const first = await inside
     if (first === null) return false
+    if (machine.gvisor) return feed(child, slotWishDescriptor, "end\n")
     return terminateService(machine.bwrap ? (await childrenOf(first))[0] : first)
   }
   const remove = async () => {

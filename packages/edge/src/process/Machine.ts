@@ -1,8 +1,11 @@
 /** What this machine allows, probed once: the strongest fence that really works is used. */
 import { mkdir, realpath, stat } from "node:fs/promises"
 import { join } from "node:path"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 import { type ControlGroups, findControlGroups } from "./ControlGroup.ts"
 import type { EnclaveTools } from "./enclave/Enclave.ts"
+import type { Gvisor } from "./gvisor/Gvisor.ts"
+import { tryGvisor } from "./gvisor/TryGvisor.ts"
 import type { NetworkTools } from "./Network.ts"
 import { findProgram, systemDirectories } from "./Program.ts"
 import { writeSlotFiles } from "./SlotFiles.ts"
@@ -12,8 +15,14 @@ export interface Machine {
   readonly home: string
   readonly homeId: string
   readonly root: boolean
+  /** What the operator wants services to run in. */
+  readonly wanted: SandboxChoice
+  /** Why there is no sandbox, as the end of a sentence; null: there is one. */
+  readonly unfenced: string | null
   /** Null: no sandbox. */
   readonly bwrap: string | null
+  /** What services run in within bubblewrap. Null: in the host's kernel. */
+  readonly gvisor: Gvisor | null
   /** File with the seccomp program of sandboxes. Null: they may make all system calls. */
   readonly filter: string | null
   /** What the first sandbox saw of itself; null: there was none. */
@@ -39,10 +48,13 @@ export interface SlotTools {
   readonly nft: string | null
 }
 
-export const probeMachine = async (givenHome: string, homeId: string): Promise<Machine> => {
+export const probeMachine = async (
+  givenHome: string,
+  homeId: string,
+  wanted: SandboxChoice = "auto"
+): Promise<Machine> => {
   await mkdir(givenHome, { recursive: true })
   const home = await realpath(givenHome)
-  const notes: Array<string> = []
   const root = process.getuid?.() === 0
   const [ip, nsenter, unshare, mount, setpriv, nft, bwrap, prlimit] = await Promise.all([
     findProgram("ip", systemDirectories),
@@ -66,23 +78,43 @@ export const probeMachine = async (givenHome: string, homeId: string): Promise<M
   }
   const enclave =
     !root && ip && nsenter && setpriv && unshare ? { ip, nsenter, setpriv, unshare } : null
-  const sandbox = bwrap ? await trySandbox(bwrap, files) : null
-  if (sandbox) notes.push(...sandbox.notes)
-  else notes.push("Processes are not sandboxed: bubblewrap (bwrap) is not installed.")
+  const sandbox = await chooseSandbox(wanted, bwrap, files)
   return {
     home,
     homeId,
     root,
-    bwrap: sandbox?.seen ? bwrap : null,
-    seen: sandbox?.seen ?? null,
-    filter: sandbox?.filter ?? null,
+    wanted,
+    ...sandbox,
     prlimit,
-    enclave: sandbox?.seen ? enclave : null,
+    enclave: sandbox.bwrap === null ? null : enclave,
     slots,
     controlGroups,
-    files,
-    notes
+    files
   }
+}
+
+type Chosen = Pick<Machine, "bwrap" | "gvisor" | "seen" | "filter" | "notes" | "unfenced">
+
+/** What is wanted and works; never anything weaker instead. */
+const chooseSandbox = async (
+  wanted: SandboxChoice,
+  bwrap: string | null,
+  files: string
+): Promise<Chosen> => {
+  const none = (unfenced: string): Chosen => ({
+    ...{ bwrap: null, gvisor: null, seen: null, filter: null },
+    ...{ notes: [], unfenced }
+  })
+  if (wanted === "none") return none("DEPLOY_MCP_SANDBOX is none")
+  if (bwrap === null) return none("bubblewrap (bwrap) is not installed")
+  const { filter, notes, problem, seen } = await trySandbox(bwrap, files)
+  if (seen === null) return none(`bubblewrap does not work here (${problem})`)
+  if (wanted !== "gvisor") return { bwrap, gvisor: null, seen, filter, notes, unfenced: null }
+  const tried = await tryGvisor(bwrap, files)
+  return tried.gvisor === null
+    ? none(`gVisor can't be used, since ${tried.problem}`)
+    : // What gVisor itself may call, it sees to by itself.
+      { bwrap, gvisor: tried.gvisor, seen, filter: null, notes: [], unfenced: null }
 }
 
 /** `/run/netns` is ours to cover where namespaces are used; elsewhere one that holds no home. */

@@ -28,14 +28,19 @@ export const makeProcesses = async (
   options: ProcessesOptions,
   backoff: Backoff = defaultBackoff
 ): Promise<Processes> => {
-  const probed = await probeMachine(options.home, options.homeId)
+  const probed = await probeMachine(options.home, options.homeId, options.sandbox)
   await reap(probed)
   const { egress, machine, pool, ...chosen } = await chooseLaunch(
     probed,
     options.egress ?? { reach: "none", allow: [] }
   )
   const isolation = isolationOf(machine, pool, egress)
-  const launch = fencesOwners(isolation) ? chosen.launch : onlyOwn(chosen.launch)
+  const launch =
+    isolation.refused !== undefined
+      ? refuse(isolation.refused)
+      : fencesOwners(isolation)
+        ? chosen.launch
+        : onlyOwn(chosen.launch)
   const running = new Set<RunningWorker>()
   let closing: Promise<void> | null = null
 
@@ -83,6 +88,13 @@ export const makeProcesses = async (
     }
   }
 }
+
+/** What the operator chose does not work here, and nothing weaker is put in its place. */
+const refuse =
+  (reason: string): Launch =>
+  async () => {
+    throw new LaunchError(reason, "no_sandbox")
+  }
 
 /** The platform's own owner. */
 const ownTenant = 0

@@ -28,9 +28,16 @@ export const processStatus = async (pid: number): Promise<ProcessStatus | null> 
   }
 }
 
+/** Each thread has its own: what another than the first one has started, too. */
 export const childrenOf = async (pid: number): Promise<ReadonlyArray<number>> => {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => null)
-  if (text !== null) return text.split(" ").filter(Boolean).map(Number)
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const texts = await Promise.all(
+    threads.map((thread) =>
+      readFile(`/proc/${pid}/task/${thread}/children`, "utf8").catch(() => null)
+    )
+  )
+  const told = texts.filter((text) => text !== null)
+  if (told.length > 0) return told.flatMap((text) => text.split(" ").filter(Boolean).map(Number))
   const all = await allProcesses()
   return all.filter((status) => status.parent === pid).map((status) => status.pid)
 }

@@ -8,6 +8,7 @@ import type {
   ReleaseState,
   RunOutcome
 } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 
 /** Where a process is reached from the edge. */
 export interface Endpoint {
@@ -109,4 +110,6 @@ export interface ProcessesOptions {
   readonly homeId: string
   /** What services may call where they have networks of their own; without it nothing. */
   readonly egress?: EgressPolicy
+  /** What services are to run in; without it the best that works. */
+  readonly sandbox?: SandboxChoice
 }

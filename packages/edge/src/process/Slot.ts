@@ -15,7 +15,15 @@ import type { Machine, SlotTools } from "./Machine.ts"
 import { makeNetwork, type Network, namespacePrefix, removeNetwork } from "./Network.ts"
 import { signalProcess } from "./ProcessTree.ts"
 import { minimalEnvironment } from "./Program.ts"
-import { enterPlain, enterSandbox, insidePlain, insideSandbox, prepare } from "./SlotScript.ts"
+import { insideCommand } from "./ServiceSandbox.ts"
+import {
+  enterGvisor,
+  enterPlain,
+  enterSandbox,
+  insidePlain,
+  prepare,
+  slotWishDescriptor
+} from "./SlotScript.ts"
 
 export interface Slot {
   readonly network: Network | null
@@ -73,15 +81,16 @@ const spawnShell = (
   network: Network | null,
   group: ControlGroup | null
 ): ChildProcess => {
-  const script = prepare + (machine.bwrap ? enterSandbox : enterPlain)
+  const enter = machine.gvisor ? enterGvisor : machine.bwrap ? enterSandbox : enterPlain
+  const script = prepare + enter
+  const groups = group ? joinFiles(group) : []
   const shell = [
     ...[tools.unshare, "--mount", "--", "/bin/sh", "-c", script, "slot"],
     ...[tools.stage, machine.files, network?.address ?? "", tools.network?.ip ?? ""],
-    ...[tools.nft ?? "", machine.bwrap ?? "", machine.bwrap ? insideSandbox : insidePlain],
-    machine.home,
+    ...[tools.nft ?? "", machine.bwrap ?? "", machine.home],
     tools.network?.forwards ? (network?.hostAddress ?? "") : "",
-    machine.filter ?? "",
-    ...(group ? joinFiles(group) : [])
+    ...[machine.filter ?? "", String(groups.length), ...groups],
+    ...(machine.bwrap ? insideCommand(machine.gvisor) : ["/bin/sh", "-c", insidePlain])
   ]
   const command = network
     ? [tools.nsenter, `--net=/run/netns/${network.namespace}`, "--", ...shell]
@@ -90,7 +99,10 @@ const spawnShell = (
   return spawn(file, args, {
     cwd: "/",
     env: minimalEnvironment,
-    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    stdio: Array.from(
+      { length: 1 + (machine.gvisor ? slotWishDescriptor : 3) },
+      () => "pipe" as const
+    ),
     detached: true
   })
 }

@@ -10,9 +10,13 @@
 /** Where a slot keeps mounts that only it sees. Covered by a file system of its own. */
 export const prepare = `
 set -eu
-stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 inside=$7 hidden=$8 gateway=$9 filter=\${10}
+stage=$1 files=$2 address=$3 ip=$4 nft=$5 bwrap=$6 hidden=$7 gateway=$8 filter=$9 groups=\${10}
 shift 10
-for procs do echo $$ >"$procs"; done
+while [ "$groups" -gt 0 ]; do
+  echo $$ >"$1"
+  groups=$((groups - 1))
+  shift
+done
 if [ -n "$address" ]; then
   echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
   if [ -n "$nft" ]; then "$nft" -f "$files/fence.nft"; fi
@@ -37,13 +41,26 @@ done
 
 export const slotFilterDescriptor = 6
 
+const enterBubblewrap = `
+exec setpriv --reuid "$user" --regid "$user" --clear-groups -- \\
+  "$bwrap" --args 5 --info-fd 3 -- "$@"
+`
+
 /** Goes on as the tenant's user inside bubblewrap. File 5 holds bubblewrap's arguments. */
 export const enterSandbox = `
 if [ -n "$filter" ]; then exec ${slotFilterDescriptor}<"$filter"; fi
 exec 5<&0 </dev/null
-exec setpriv --reuid "$user" --regid "$user" --clear-groups -- \\
-  "$bwrap" --args 5 --info-fd 3 -- /bin/sh -c "$inside"
-`
+${enterBubblewrap}`
+
+/** The files of a slot that runs gVisor: what it is to run, and how it is told to end. */
+export const slotSpecDescriptor = 4
+export const slotWishDescriptor = 5
+
+/** The same, and from there in gVisor. */
+export const enterGvisor = `
+exec 6<&0 <&${slotWishDescriptor}
+exec 5<&6 6<&-
+${enterBubblewrap}`
 
 /** Goes on as the tenant's user without a sandbox. File 5 holds variables as shell text. */
 export const enterPlain = `
@@ -55,7 +72,7 @@ cd "$stage/0"
 echo '{ "child-pid": '$$' }' >&3
 exec 3>&- 5<&0 </dev/null
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \\
-  --inh-caps=-all --bounding-set=-all -- /bin/sh -c "$inside"
+  --inh-caps=-all --bounding-set=-all -- "$@"
 `
 
 /** Runs inside bubblewrap: the command line stays out of what others see of bubblewrap. */

@@ -44,12 +44,16 @@ export const standStill = (list: () => Promise<ReadonlyArray<number>>): StandSti
 }
 
 /** Bytes that these processes hold in memory; pages that two of them share are counted twice. */
-export const residentMemory = async (pids: ReadonlyArray<number>): Promise<number> => {
+export const residentMemory = (pids: ReadonlyArray<number>): Promise<number> =>
+  sumOf(pids, "status", /^VmRSS:\s+(\d+)/m)
+
+/** Each page once, which takes the kernel longer to tell. */
+export const proportionalMemory = (pids: ReadonlyArray<number>): Promise<number> =>
+  sumOf(pids, "smaps_rollup", /^Pss:\s+(\d+)/m)
+
+const sumOf = async (pids: ReadonlyArray<number>, file: string, kibibytes: RegExp) => {
   const texts = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8").catch(() => ""))
+    pids.map((pid) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => ""))
   )
-  return texts.reduce(
-    (sum, text) => sum + 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0),
-    0
-  )
+  return texts.reduce((sum, text) => sum + 1024 * Number(kibibytes.exec(text)?.[1] ?? 0), 0)
 }

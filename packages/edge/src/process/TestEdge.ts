@@ -8,6 +8,7 @@ import { setTimeout as pause } from "node:timers/promises"
 import type { Backoff } from "@deploy-mcp/domain/node/Backoff"
 import type { EgressPolicy } from "@deploy-mcp/domain/node/EgressPolicy"
 import type { ProcessWorkload } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
 import { findControlGroups } from "./ControlGroup.ts"
 import { wayTo } from "./DialAgent.ts"
 import { makeProcesses } from "./MakeProcesses.ts"
@@ -59,20 +60,24 @@ export interface TestRun {
 export interface TestEdgeOptions {
   /** Without these programs on PATH. */
   readonly without?: ReadonlyArray<string>
+  /** Programs in this folder come before the others. */
+  readonly programs?: string
   readonly backoff?: Backoff
   readonly home?: string
   readonly homeId?: string
   readonly egress?: EgressPolicy
+  readonly sandbox?: SandboxChoice
 }
 
 export const openTestEdge = async (options: TestEdgeOptions = {}): Promise<TestEdge> => {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), "edge-home-")))
   const homeId = options.homeId ?? randomBytes(4).toString("hex")
-  const path = await pathWithout(home, options.without ?? [])
+  const path = await pathWithout(home, options.without ?? [], options.programs)
   const before = process.env.PATH
   if (path !== null) process.env.PATH = path
   const egress = options.egress ?? { reach: "none", allow: [] }
-  const processes = await makeProcesses({ home, homeId, egress }, options.backoff).finally(() => {
+  const settings = { home, homeId, egress, sandbox: options.sandbox ?? "auto" }
+  const processes = await makeProcesses(settings, options.backoff).finally(() => {
     process.env.PATH = before
   })
   const run: TestEdge["run"] = async (source, more = {}) => {
@@ -223,7 +228,11 @@ export const fetchText = (endpoint: Endpoint, path = "/"): Promise<string> =>
   })
 
 /** A directory for PATH that lacks some programs. Null: PATH is good as it is. */
-const pathWithout = async (home: string, names: ReadonlyArray<string>): Promise<string | null> => {
+const pathWithout = async (
+  home: string,
+  names: ReadonlyArray<string>,
+  first?: string
+): Promise<string | null> => {
   if (names.length === 0) return null
   const directory = await mkdtemp(join(home, "path-"))
   for (const parent of ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]) {
@@ -232,5 +241,5 @@ const pathWithout = async (home: string, names: ReadonlyArray<string>): Promise<
       await symlink(join(parent, name), join(directory, name)).catch(() => {})
     }
   }
-  return directory
+  return first === undefined ? directory : `${first}:${directory}`
 }

@@ -7,8 +7,9 @@ import { sandboxArguments } from "./Sandbox.ts"
 import { serviceHome } from "./SlotFiles.ts"
 
 export interface TriedSandbox {
-  /** Null: it does not work here. */
+  /** Null: it does not work here, and `problem` says why. */
   readonly seen: SeenInside | null
+  readonly problem: string
   /** File with a seccomp program that the kernel takes. Null: there is none. */
   readonly filter: string | null
   readonly notes: ReadonlyArray<string>
@@ -33,17 +34,14 @@ export const trySandbox = async (bwrap: string, files: string): Promise<TriedSan
   const filter = await writeFilter(join(files, "calls.bpf"))
   const filtered = filter === null ? null : await runInSandbox(bwrap, files, filter)
   const seen = filtered?.code === 0 ? await seenIn(filtered.stdout) : null
-  if (seen?.filter) return { seen, filter, notes: [] }
+  if (seen?.filter) return { seen, filter, notes: [], problem: "" }
   const plain = await runInSandbox(bwrap, files, null)
-  if (plain.code !== 0) {
-    const note = `Processes are not sandboxed: bubblewrap does not work here (${lastWords(plain)}).`
-    return { seen: null, filter: null, notes: [note] }
-  }
+  if (plain.code !== 0) return { seen: null, filter: null, notes: [], problem: lastWords(plain) }
   const reason = filtered
     ? lastWords(filtered) || "the kernel takes none"
     : `none is known for ${process.arch}`
   const notes = [`Sandboxes have no system call filter: ${reason}.`]
-  return { seen: await seenIn(plain.stdout), filter: null, notes }
+  return { seen: await seenIn(plain.stdout), filter: null, notes, problem: "" }
 }
 
 /** Readable by whichever user a slot runs as: it holds no secret. */
@@ -72,15 +70,10 @@ const runInSandbox = async (
   filter: string | null
 ): Promise<ProgramResult> => {
   const etc = join(files, "etc")
-  const args = await sandboxArguments({
-    app: etc,
-    etc,
-    toolchain: [],
-    variables: {},
-    home: serviceHome,
-    memory: 1,
-    filter: filter === null ? null : filterDescriptor
-  })
+  const args = await sandboxArguments(
+    { app: etc, etc, toolchain: [], variables: {}, home: serviceHome, memory: 1 },
+    filter === null ? null : filterDescriptor
+  )
   const command = [bwrap, ...args, "--", ...look]
   const [file = "", ...rest] =
     filter === null ? command : ["/bin/sh", "-c", withFilter, "sh", filter, ...command]
@@ -95,20 +88,26 @@ const seenIn = async (told: string): Promise<SeenInside> => {
   const namespaces = namespaceKinds.filter((kind, index) =>
     lines.some((line) => line.startsWith(`${kind}:[`) && line !== own[index])
   )
-  const capabilities = lines.filter((line) => line.startsWith("Cap"))
   return {
     filter: lines.includes("Seccomp:\t2"),
-    powerless:
-      lines.includes("NoNewPrivs:\t1") &&
-      capabilities.length > 0 &&
-      capabilities.every((line) => /:\t0+$/.test(line)),
+    powerless: lines.includes("NoNewPrivs:\t1") && hasNoCapability(lines),
     namespaces,
-    readOnly: readOnlyPlaces.filter((place) => {
-      // Of several mounts of a place the last one covers the others.
-      const mount = lines.map((line) => line.split(" ")).findLast((words) => words[4] === place)
-      return mount?.[5]?.split(",").includes("ro") ?? false
-    })
+    readOnly: readOnlyPlaces.filter((place) => readOnlyIn(lines, place))
   }
 }
 
-const lastWords = ({ stderr }: ProgramResult): string => stderr.trim().split("\n").at(-1) ?? ""
+/** By the lines of `/proc/self/status`. */
+export const hasNoCapability = (lines: ReadonlyArray<string>): boolean => {
+  const capabilities = lines.filter((line) => line.startsWith("Cap"))
+  return capabilities.length > 0 && capabilities.every((line) => /:\t0+$/.test(line))
+}
+
+/** By the lines of `/proc/self/mountinfo`. */
+export const readOnlyIn = (lines: ReadonlyArray<string>, place: string): boolean => {
+  // Of several mounts of a place the last one covers the others.
+  const mount = lines.map((line) => line.split(" ")).findLast((words) => words[4] === place)
+  return mount?.[5]?.split(",").includes("ro") ?? false
+}
+
+export const lastWords = ({ stderr }: ProgramResult): string =>
+  stderr.trim().split("\n").at(-1) ?? ""

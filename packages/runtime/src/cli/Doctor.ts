@@ -11,13 +11,23 @@ export const doctor = Command.make(
   "doctor",
   {},
   Effect.fn(function* () {
-    const { home, port, appsPort, minFreeDisk, settingsFile, egress, egressAllow } = yield* settings
+    const {
+      home,
+      port,
+      appsPort,
+      minFreeDisk,
+      settingsFile,
+      egress,
+      egressAllow,
+      sandbox: wanted
+    } = yield* settings
     const folder = resolve(home)
     const running = yield* Machine.processes(folder)
     const sandbox = yield* fences(folder, running.edge)
     const findings = [
       yield* Machine.node,
       ...(yield* Machine.tools),
+      ...(wanted === "gvisor" ? [yield* Machine.gvisor] : []),
       yield* Machine.user,
       Machine.egress(egress, egressAllow),
       yield* Machine.controlGroups,

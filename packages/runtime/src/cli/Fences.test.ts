@@ -71,6 +71,14 @@ describe("the sandbox, as doctor tells it", () => {
     })
   )
 
+  it.effect("has failed where what was asked for does not work, and says what to do", () =>
+    Effect.gen(function* () {
+      const refused = "DEPLOY_MCP_SANDBOX is gvisor, but … Install it, or set it to auto."
+      const { finding } = yield* edgeWith({ level: "plain", refused, layers: [] })
+      assert.deepInclude(finding, { status: "fail", detail: "no service is run", next: refused })
+    })
+  )
+
   it.effect("is not told of an edge that is not there, or says nothing", () =>
     Effect.gen(function* () {
       const file = JSON.stringify({

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Isolation, type SandboxLayer } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect, Option, Schema } from "effect"
-import { type Finding, ok, warn } from "./Machine.ts"
+import { type Finding, fail, ok, warn } from "./Machine.ts"
 
 export interface Fences {
   readonly finding: Finding
@@ -19,11 +19,20 @@ export const fences = Effect.fnUntraced(function* (folder: string, edgeRuns: boo
     const next = "Restart the platform: its edge is older than this program."
     return { finding: warn("sandbox", "the edge does not say", next), layers: [] }
   }
-  const { layers = [], level } = found.value.isolation
+  const { layers = [], level, refused } = found.value.isolation
+  if (refused !== undefined)
+    return { finding: fail("sandbox", "no service is run", refused), layers }
   const weak = layers.filter(({ state }) => state !== "holds").map(({ layer }) => layer)
   if (level === "plain") {
     const detail = "none: only services of the platform's own owner are run"
-    return { finding: warn("sandbox", detail, "Install bubblewrap and start again."), layers }
+    return {
+      finding: warn(
+        "sandbox",
+        detail,
+        "Install bubblewrap, leave DEPLOY_MCP_SANDBOX at auto, and start again."
+      ),
+      layers
+    }
   }
   const finding =
     weak.length === 0

@@ -114,6 +114,17 @@ const versionOf = (name: string, args: ReadonlyArray<string>) =>
     Effect.orElseSucceed(() => null)
   )
 
+/** Where services are to run in it; whether it works here, the edge tries. */
+export const gvisor = Effect.map(versionOf("runsc", ["--version"]), (version) =>
+  version === null
+    ? fail(
+        "runsc",
+        "not found, and DEPLOY_MCP_SANDBOX is gvisor: no service is run",
+        "Install gVisor as docs/sandbox.md says, or set DEPLOY_MCP_SANDBOX to auto, and start again."
+      )
+    : ok("runsc", version)
+)
+
 export const user = Effect.sync(() =>
   process.getuid?.() === 0
     ? ok("root", "yes: services get network namespaces and users of their own")
