@@ -1,15 +1,18 @@
 /**
- * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other;
- * `--first`: the scenarios and lives until one breaks. A seed that breaks an invariant is printed, and is a regression
- * once it is named in regressions.json. `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
- * `--report` puts what was found into docs/chaos.json.
+ * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other. A seed that
+ * breaks an invariant is printed, and is a regression once it is named in regressions.json.
+ * `--calls`: see EveryCall.ts; `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
+ * `--first`: every call of the scenarios, then lives, until one breaks. `--report` puts what was found into
+ * docs/chaos.json.
  */
 import { parseArgs } from "node:util"
 import type { Violation } from "@deploy-mcp/domain/chaos/Invariants"
-import { crashEverywhere, scenarios } from "./CrashPoints.ts"
-import { live, liveThrough } from "./Life.ts"
+import { crashEverywhere } from "./CrashPoints.ts"
+import { liveThroughAll, variations } from "./EveryCall.ts"
+import { live } from "./Life.ts"
 import { examineAll } from "./Mutants.ts"
 import { addToReport, type ChaosReport } from "./Report.ts"
+import { scenarios } from "./Scenarios.ts"
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +20,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "0" },
     first: { type: "boolean", default: false },
     "crash-points": { type: "boolean", default: false },
+    calls: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
     trace: { type: "string" }
@@ -53,11 +57,11 @@ const tellBroken = (where: string, violations: ReadonlyArray<Violation>) => {
   }
 }
 
-/** The scenarios as they are, then seeds. */
+/** Every case of every scenario, then seeds. */
 const untilBroken = async (count: number) => {
-  for (const [name, scenario] of Object.entries(scenarios)) {
-    const { violations } = (await liveThrough(scenario, [], null)).report
-    tellBroken(`scenario ${name}`, violations)
+  for (const [name, variation] of Object.entries(variations())) {
+    const { violations } = await liveThroughAll(variation, { untilBroken: true })
+    for (const one of violations) tellBroken(`${name}, ${one.at}`, [one])
     if (violations.length > 0) return false
   }
   return many(0, count, true)
@@ -80,6 +84,18 @@ const everyCrashPoint = async () => {
   return found.every(({ crashed, points, violations }) => crashed === points && violations === 0)
 }
 
+const everyCall = async () => {
+  const found: Array<NonNullable<ChaosReport["calls"]>[number]> = []
+  for (const [scenario, variation] of Object.entries(variations())) {
+    const { lives, violations } = await liveThroughAll(variation)
+    for (const one of violations) tellBroken(`${scenario}, ${one.at}`, [one])
+    found.push({ scenario, lives, violations: violations.length })
+    console.log(JSON.stringify(found.at(-1)))
+  }
+  keep({ calls: found })
+  return found.every(({ violations }) => violations === 0)
+}
+
 const keep = (found: ChaosReport) => {
   if (values.report) addToReport(found)
 }
@@ -94,6 +110,7 @@ const tell = async (seed: string) => {
 const run = () => {
   if (values.mutants) return examineAll(keep)
   if (values["crash-points"]) return everyCrashPoint()
+  if (values.calls) return everyCall()
   if (values.trace !== undefined) return tell(values.trace)
   if (values.first) return untilBroken(Number(values.seeds))
   return many(Number(values.from), Number(values.seeds), false)

@@ -1,7 +1,8 @@
 /** A whole simulated life from its seed: commands with faults among them, rest, and what was found. */
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
-import { chanceOf } from "@deploy-mcp/domain/chaos/Chance"
+import { type Chance, chanceOf } from "@deploy-mcp/domain/chaos/Chance"
+import type { Verdict } from "@deploy-mcp/domain/chaos/Faults"
 import type { Invariant, Violation } from "@deploy-mcp/domain/chaos/Invariants"
 import { projectionOf } from "@deploy-mcp/domain/chaos/WorldView"
 import { defaultBranch } from "@deploy-mcp/domain/model/Names"
@@ -18,8 +19,9 @@ import {
   serviceNames
 } from "./Operations.ts"
 import { Simulation } from "./Simulation.ts"
-import { noStorm, stormOf } from "./Storm.ts"
+import { noStorm, only, type Storm, stormOf } from "./Storm.ts"
 import { freshHome, furnish, removeHome, type Template } from "./Template.ts"
+import type { SimulatedTime } from "./Time.ts"
 
 export interface LifeReport {
   readonly seed: string
@@ -34,7 +36,6 @@ export interface LifeReport {
 
 export interface LifeOptions {
   readonly invariants?: ReadonlyArray<Invariant>
-  readonly crashAt?: ReadonlyArray<string>
 }
 
 interface Kept {
@@ -52,7 +53,8 @@ export const live = async (seed: string, options: LifeOptions = {}): Promise<Lif
   const shuffled = chance.happens(0.7)
   const operations = operationsOf(seed, calm)
   const run = async (stormy: boolean, undisturbed: ReadonlyArray<string> | null) => {
-    const life = await Life.make(kept, seed, { ...options, calm, shuffled, stormy })
+    const storm: StormOf = (chance, time) => (stormy ? stormOf(chance, time, calm) : noStorm)
+    const life = await Life.make(kept, seed, { ...options, calm, shuffled, hangUp: false, storm })
     try {
       return await life.run(operations, undisturbed)
     } finally {
@@ -70,26 +72,43 @@ export interface Scenario {
   readonly operations: ReadonlyArray<Operation>
 }
 
+/** What comes between the commands of a scenario. */
+export interface Plan {
+  /** Boundaries of the journal at which control ends, one after the other. */
+  readonly crashAt?: ReadonlyArray<string>
+  /** What becomes of one call to a provider or one commit, by its place among all of the life. */
+  readonly fault?: { readonly call: number; readonly verdict: Verdict }
+  /** What a caller asks for as this call is made. */
+  readonly meanwhile?: { readonly call: number; readonly operation: Operation }
+  /** Whoever was not answered when control ended does not ask again. */
+  readonly hangUp?: boolean
+  /** A fiber may have to stop anywhere for others, as this seed has it; absent: they take turns as usual. */
+  readonly turns?: string
+}
+
 export interface Lived {
   readonly report: LifeReport
   /** How it ended, for a life with the same commands to end like it. */
   readonly end: ReadonlyArray<string>
   /** The boundaries of the journal since the commands of the scenario began. */
   readonly passed: ReadonlyArray<string>
+  /** The calls and commits from then until all was answered: what was called, by its place among all. */
+  readonly called: ReadonlyMap<number, string>
 }
 
-/** A life without faults, one command after the other, that ends at these boundaries and goes on. */
+/** A life without faults but those of the plan, one command after the other. */
 export const liveThrough = async (
   { before, operations }: Scenario,
-  crashAt: ReadonlyArray<string>,
-  undisturbed: ReadonlyArray<string> | null
+  plan: Plan = {},
+  undisturbed: ReadonlyArray<string> | null = null
 ): Promise<Lived> => {
   template ??= makeTemplate()
-  const manner = { calm: true, shuffled: false, stormy: false, crashAt }
-  const life = await Life.make(await template, "scenario", manner)
+  const { fault, hangUp = false, turns } = plan
+  const storm = () => (fault === undefined ? noStorm : only(fault.call, fault.verdict))
+  const manner = { ...plan, calm: true, shuffled: turns !== undefined, hangUp, storm }
+  const life = await Life.make(await template, `scenario ${turns ?? ""}`, manner)
   try {
-    const lived = await life.run([...before, ...operations], undisturbed, before.length)
-    return { ...lived, passed: life.simulation.passed.slice(life.passedBefore) }
+    return await life.run([...before, ...operations], undisturbed, before.length)
   } finally {
     life.simulation.close()
   }
@@ -130,8 +149,11 @@ const makeTemplate = async (): Promise<Kept> => {
 interface Manner {
   readonly calm: boolean
   readonly shuffled: boolean
-  readonly stormy: boolean
+  readonly hangUp: boolean
+  readonly storm: StormOf
 }
+
+type StormOf = (chance: Chance, time: SimulatedTime) => Storm
 
 /** A command that was sent and has no answer yet. */
 interface Asked {
@@ -141,8 +163,6 @@ interface Asked {
 
 class Life {
   readonly simulation: Simulation
-  /** How many boundaries of the journal came before what is looked at. */
-  passedBefore = 0
   private readonly kept: Kept
   private readonly seed: string
   private readonly manner: Manner
@@ -156,34 +176,40 @@ class Life {
     simulation.ledger.secrets.push(secretOf(seed))
   }
 
-  static async make(kept: Kept, seed: string, options: LifeOptions & Manner): Promise<Life> {
-    const { calm, crashAt = [], invariants, shuffled, stormy } = options
+  static async make(
+    kept: Kept,
+    seed: string,
+    { meanwhile, ...options }: LifeOptions & Plan & Manner
+  ): Promise<Life> {
     const simulation = await Simulation.make({
+      ...options,
       seed,
       template: kept,
-      shuffled,
-      crashAt,
-      storm: (chance, time) => (stormy ? stormOf(chance, time, calm) : noStorm),
-      ...(invariants === undefined ? {} : { invariants })
+      meets: (call) => {
+        if (call === meanwhile?.call) void life.perform(meanwhile.operation, "meanwhile")
+      }
     })
-    return new Life(kept, seed, options, simulation)
+    const life = new Life(kept, seed, options, simulation)
+    return life
   }
 
-  /** `lookedAt`: the index of the operation from which on boundaries of the journal count. */
+  /** `lookedAt`: the index of the operation from which on boundaries and calls count. */
   async run(
     operations: ReadonlyArray<Operation>,
     undisturbed: ReadonlyArray<string> | null,
     lookedAt = 0
-  ) {
-    const { chance, passed, trace, violations } = this.simulation
+  ): Promise<Lived> {
+    const { called, chance, passed, trace, violations } = this.simulation
     await this.boot()
+    let since = { passed: 0, called: 0 }
     for (const [index, operation] of operations.entries()) {
       if (violations.length > 0) break
-      if (index === lookedAt) this.passedBefore = passed.length
+      if (index === lookedAt) since = { passed: passed.length, called: called.length }
       await this.perform(operation, `op-${index}`)
       await this.pass(this.manner.calm ? 1 : chance.pick([0, 1, 20, 300, 2_000, 6_000]))
       if (this.manner.calm) await this.untilAnswered()
     }
+    const until = called.length
     await this.rest(undisturbed)
     const view = this.simulation.view
     const report: LifeReport = {
@@ -195,7 +221,12 @@ class Life {
       crashes: this.simulation.crashes,
       seconds: this.simulation.time.elapsed / 1000
     }
-    return { report, end: projectionOf(view) }
+    return {
+      report,
+      end: projectionOf(view),
+      passed: passed.slice(since.passed),
+      called: new Map([...called.entries()].slice(since.called, until))
+    }
   }
 
   private async boot(): Promise<void> {
@@ -209,7 +240,8 @@ class Life {
     // Control looks at every branch when it starts, so whatever was pushed before counts.
     for (const service of serviceNames) this.countHead(service)
     for (const { key, operation } of [...this.unanswered.values()]) {
-      if (this.manner.calm || simulation.chance.happens(0.8)) this.send(operation, key)
+      const again = this.manner.calm ? !this.manner.hangUp : simulation.chance.happens(0.8)
+      if (again) this.send(operation, key)
       else this.unanswered.delete(key)
     }
   }
@@ -360,6 +392,7 @@ class Life {
     link.set(true)
     if (!this.simulation.isUp) await this.boot()
     for (let chunk = 0; chunk < 120 && violations.length === 0; chunk += 1) {
+      if (!this.simulation.isUp) await this.boot()
       await this.pass(15_000)
       if (chunk >= 3 && this.simulation.look.pending() === 0) break
     }

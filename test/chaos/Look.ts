@@ -10,10 +10,16 @@ import type {
   VariableView,
   WorldView
 } from "@deploy-mcp/domain/chaos/WorldView"
+import { trashRetention } from "./Control.ts"
+import type { SimulatedTime } from "./Time.ts"
 import type { Worlds } from "./Worlds.ts"
+
+/** Milliseconds that a purge may take: it is tried again each minute. */
+const purgePatience = 10 * 60_000
 
 export interface LookOptions {
   readonly home: string
+  readonly time: SimulatedTime
   readonly worlds: Worlds
   /** Successful builds since a key was last removed. */
   readonly builds: ReadonlyMap<string, number>
@@ -24,7 +30,7 @@ export interface LookOptions {
 /** Rows come from our own statements below, so their columns are known. */
 const queries = {
   stages: `SELECT stages.id AS stage, services.name AS service, stages.generation AS generation,
-      stages.live_release_id AS live, services.trashed_at IS NOT NULL AS trashed
+      stages.live_release_id AS live, services.trashed_at AS trashedAt
     FROM stages JOIN services ON services.id = stages.service_id ORDER BY stages.id`,
   deployments: `SELECT id AS deployment, stage_id AS stage, number, cause, status, commit_sha AS 'commit',
       COALESCE(head_sha, commit_sha) AS answers, settings_revision AS settingsRevision,
@@ -55,11 +61,17 @@ export class Look {
     promises: Promises,
     undisturbed: WorldView["undisturbed"] = null
   ): WorldView {
-    const { builds, home, worlds } = this.options
-    const stages = this.rows<StageView>(queries.stages)
+    const { builds, home, time, worlds } = this.options
+    const stages = this.rows<Omit<StageView, "trashed"> & { readonly trashedAt: number | null }>(
+      queries.stages
+    )
     return {
       control,
-      stages: stages.map((row) => ({ ...row, trashed: Boolean(row.trashed) })),
+      stages: stages.map(({ trashedAt, ...row }) => ({
+        ...row,
+        trashed: trashedAt !== null,
+        overdue: trashedAt !== null && trashedAt + trashRetention + purgePatience < time.now
+      })),
       deployments: this.rows<DeploymentView>(queries.deployments),
       releases: this.rows<ReleaseView>(queries.releases),
       variables: this.rows<VariableView>(queries.variables).map((row) => ({
@@ -105,10 +117,12 @@ export class Look {
     return this.count("SELECT COUNT(*) AS n FROM deployments WHERE finished_at IS NULL")
   }
 
-  /** Those, and messages of the engine that wait for an answer. */
+  /** Those, what is in the trash, and messages of the engine that wait for an answer. */
   pending(): number {
     return (
-      this.open() + this.count("SELECT COUNT(*) AS n FROM cluster_messages WHERE processed = 0")
+      this.open() +
+      this.count("SELECT COUNT(*) AS n FROM services WHERE trashed_at IS NOT NULL") +
+      this.count("SELECT COUNT(*) AS n FROM cluster_messages WHERE processed = 0")
     )
   }
 

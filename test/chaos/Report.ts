@@ -43,6 +43,12 @@ export interface ChaosReport {
     readonly crashed: number
     readonly violations: number
   }>
+  /** Lives with one fault at one call or commit, or with somebody who asks for something else there. */
+  readonly calls?: ReadonlyArray<{
+    readonly scenario: string
+    readonly lives: number
+    readonly violations: number
+  }>
   readonly mutants?: {
     /** Seeds that each was given. */
     readonly patience: number

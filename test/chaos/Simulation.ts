@@ -35,6 +35,8 @@ export interface SimulationOptions {
   readonly invariants?: ReadonlyArray<Invariant>
   /** Names of boundaries of the journal at which control ends, one after the other. */
   readonly crashAt?: ReadonlyArray<string>
+  /** Told the place of each call to a provider and each commit, counted from 0. */
+  readonly meets?: (call: number) => void
 }
 
 /** What callers were told, as the view wants it but open to more. */
@@ -58,6 +60,8 @@ export class Simulation {
   readonly worlds: Worlds
   /** Boundaries of the journal, in the order in which they came. */
   readonly passed: Array<string> = []
+  /** Calls to providers and commits, in the order in which they came. */
+  readonly called: Array<string> = []
   crashes = 0
   control: Control | null = null
   private readonly options: SimulationOptions
@@ -94,6 +98,7 @@ export class Simulation {
   get look(): Look {
     this.opened ??= new Look({
       home: this.home,
+      time: this.time,
       worlds: this.worlds,
       builds: this.builds,
       printed: this.printed
@@ -126,6 +131,7 @@ export class Simulation {
       ids,
       turns: this.options.shuffled ? chance.fork(`turns ${this.crashes}`) : null,
       verdict: (call) => {
+        this.options.meets?.(this.called.push(call) - 1)
         const given = storm.verdict(call)
         if (given.kind !== "ok") this.note(`${call}: ${JSON.stringify(given)}`)
         return given

@@ -18,6 +18,18 @@ const ok: Verdict = { kind: "ok" }
 
 export const noStorm: Storm = { verdict: () => ok, end: () => {} }
 
+/** One fault in a life: what becomes of the call at this place, counted from 0. */
+export const only = (place: number, planted: Verdict): Storm => {
+  let calls = 0
+  return {
+    verdict: () => {
+      calls += 1
+      return calls === place + 1 ? planted : ok
+    },
+    end: () => {}
+  }
+}
+
 /** `mild`: what a retry gets over, so that the end is that of a life without faults. */
 export const stormOf = (chance: Chance, time: SimulatedTime, mild: boolean): Storm => {
   let over = false

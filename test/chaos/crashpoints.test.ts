@@ -1,6 +1,7 @@
 /** Control ends at every boundary of every workflow's journal, comes back, and nothing is to be seen of it. */
 import { assert, describe, it } from "vitest"
-import { crashEverywhere, scenarios } from "./CrashPoints.ts"
+import { crashEverywhere } from "./CrashPoints.ts"
+import { scenarios } from "./Scenarios.ts"
 
 /** A scenario is lived through once for each boundary. */
 const patience = 300_000

@@ -310,6 +310,15 @@ export const invariants: ReadonlyArray<Invariant> = [
     ]
   },
   {
+    id: "deleted-goes",
+    sentence: "What was deleted is gone for good once its retention is over.",
+    when: "rest",
+    check: (now) =>
+      now.stages
+        .filter(({ overdue }) => overdue)
+        .map(({ service }) => `${service} is in the trash still`)
+  },
+  {
     id: "one-build",
     sentence: "One artifact key gives one build.",
     when: "always",

@@ -11,6 +11,8 @@ export interface StageView {
   /** The release that visitors should be led to. */
   readonly live: string | null
   readonly trashed: boolean
+  /** In the trash although its retention was over a good while ago. */
+  readonly overdue: boolean
 }
 
 export interface DeploymentView {
