@@ -40,5 +40,6 @@ const statuses: { readonly [Code in FailureCode]?: number } = {
   request_too_large: 413,
   rate_limited: 429,
   internal: 500,
-  unavailable: 503
+  unavailable: 503,
+  disk_full: 503
 }

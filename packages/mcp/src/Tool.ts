@@ -6,6 +6,7 @@ import type { Accounts } from "@deploy-mcp/domain/commands/Accounts"
 import type { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import type { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import type { Services } from "@deploy-mcp/domain/commands/Services"
+import { DiskFull } from "@deploy-mcp/domain/DiskFull"
 import { type CommandError, refuse } from "@deploy-mcp/domain/Failure"
 import { Principal, requireScope, type Scope } from "@deploy-mcp/domain/model/Principal"
 import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
@@ -141,9 +142,16 @@ const outcomeOf = (exit: Exit.Exit<unknown, CommandError>): string => {
   return Result.isSuccess(error) ? error.success.failure.code : "interrupted"
 }
 
-/** The caller gets a reference; the cause stays with us. */
+/** The caller gets a reference; the cause stays with us. A full disk is no bug, and said. */
 export const maskDefect = (where: string, cause: Cause.Cause<unknown>) =>
   Effect.gen(function* () {
+    if (DiskFull.isBehind(Cause.squash(cause))) {
+      yield* Effect.logWarning("the disk is full", { where })
+      return yield* refuse("disk_full", "The disk is full, so nothing can be written down.", {
+        phase: "request",
+        next: "Ask whoever runs the platform to free some of its disk, then try again."
+      })
+    }
     const reference = `ref_${(yield* Random.nextIntBetween(0, 36 ** 8)).toString(36).padStart(8, "0")}`
     yield* Effect.logError("A call failed for an unexpected reason.", cause).pipe(
       Effect.annotateLogs({ where, reference })

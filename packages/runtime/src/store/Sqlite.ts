@@ -4,6 +4,7 @@
  * This is the border to an untyped driver; nothing else touches `node:sqlite` but the home lock.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { DiskFull } from "@deploy-mcp/domain/DiskFull"
 import { Effect, Layer, Semaphore, Stream } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -103,6 +104,16 @@ const run = <A>(f: () => A): Effect.Effect<A, SqlError> =>
     try: f,
     catch: (cause) =>
       new SqlError({
-        reason: classifySqliteError(cause, { message: String(cause), operation: "execute" })
+        reason: classifySqliteError(explained(cause), {
+          message: String(cause),
+          operation: "execute"
+        })
       })
   })
+
+const full = 13
+
+const explained = (cause: unknown): unknown =>
+  cause instanceof Error && "errcode" in cause && cause.errcode === full
+    ? new DiskFull(cause.message, { cause })
+    : cause
