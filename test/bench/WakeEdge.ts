@@ -8,6 +8,7 @@ const edge = await startEdge({
   appsPort: 0,
   appsDomain: "localhost",
   makeProcesses,
+  log: () => {},
   frozenMs: Number(frozenMs)
 })
 process.once("SIGTERM", () => void edge.close().then(() => process.exit(0)))

@@ -18,7 +18,7 @@ import { frozenMemory } from "./FrozenMemory.ts"
 import { claimHome, type Home, releaseSocket } from "./Home.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { makeListener } from "./Listener.ts"
-import { type Log, stderrLog } from "./Log.ts"
+import type { Log } from "./Log.ts"
 import { makeMeasure } from "./Measure.ts"
 import { meterProcesses } from "./MeteredProcesses.ts"
 import { makeMeters } from "./Meters.ts"
@@ -40,7 +40,7 @@ export interface EdgeOptions {
   /** A hostname's label is served as `<label>.<appsDomain>`. */
   readonly appsDomain: string
   readonly makeProcesses: (options: ProcessesOptions) => Promise<Processes>
-  readonly log?: Log
+  readonly log: Log
   /** Milliseconds that requests to a retired release get to finish. */
   readonly drainMs?: number
   /** Milliseconds between SIGTERM and SIGKILL for processes. */
@@ -98,7 +98,7 @@ const serve = async (
   control: ControlSocket,
   held: Home
 ): Promise<Edge> => {
-  const log = options.log ?? stderrLog
+  const { log } = options
   const folder = join(home, "edge")
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const nodeKey = await loadNodeKey(folder)

@@ -13,9 +13,11 @@ import { reasonOf, stderrLog } from "./Log.ts"
 import { makeProcesses } from "./process/MakeProcesses.ts"
 
 const { env } = process
+const home = env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp")
+const log = stderrLog(join(home, "logs", "edge.log"))
 
 // Tenants' processes live and die with this one: a fault in one request must not end them all.
-process.on("uncaughtException", (error) => stderrLog(`fault: ${error.stack ?? reasonOf(error)}`))
+process.on("uncaughtException", (error) => log(`fault: ${error.stack ?? reasonOf(error)}`))
 
 // A signal that comes while the edge starts ends it when it has started: half a start leaves things behind.
 const { promise: told, resolve: tell } = Promise.withResolvers<void>()
@@ -49,7 +51,8 @@ const wholeOf = (name: string, usual: number, least: 0 | 1): number => {
 try {
   const pauseAfter = wholeOf("DEPLOY_MCP_RESTART_LIMIT", defaultPauseAfter, 0)
   const edge = await startEdge({
-    home: env.DEPLOY_MCP_HOME ?? join(process.cwd(), ".deploy-mcp"),
+    home,
+    log,
     appsPort: Number(env.DEPLOY_MCP_APPS_PORT ?? 8080),
     appsDomain: env.DEPLOY_MCP_APPS_DOMAIN ?? "localhost",
     logRate: wholeOf("DEPLOY_MCP_LOG_RATE", 2_000, 1),
@@ -64,6 +67,6 @@ try {
   await edge.closed
   process.exit(0)
 } catch (error) {
-  stderrLog(`did not start: ${reasonOf(error)}`)
+  log(`did not start: ${reasonOf(error)}`)
   process.exit(error instanceof HomeIsHeld ? 3 : 1)
 }

@@ -3,7 +3,7 @@
  * started again when it dies, and stopped with SIGTERM when control is stopped for good.
  */
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import type { SandboxChoice } from "@deploy-mcp/domain/node/SandboxChoice"
@@ -111,7 +111,7 @@ const runDetached = (
   started: (pid: number) => void
 ) =>
   Effect.callback<void>((resume) => {
-    keepSmall(logFile)
+    // Appended to, so that the edge can cut it short.
     const log = openSync(logFile, "a", 0o600)
     const child = spawn(process.execPath, [...flags, program], {
       detached: true,
@@ -124,12 +124,6 @@ const runDetached = (
     child.once("exit", () => resume(Effect.void))
     child.once("error", () => resume(Effect.void))
   })
-
-/** The edge's own words are few: two files of a few MiB hold months of them. */
-const keepSmall = (logFile: string) => {
-  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
-  if (size > 4 * 1024 * 1024) renameSync(logFile, `${logFile}.1`)
-}
 
 /** An adopted edge is not our child, so its end is not told: look twice a second. */
 const untilGone = (pidFile: string) =>
