@@ -9,7 +9,7 @@ import { ServiceStore } from "@deploy-mcp/runtime/store/ServiceStore"
 import { TrashStore } from "@deploy-mcp/runtime/store/TrashStore"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Layer, Schedule } from "effect"
+import { Effect, Fiber, Latch, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { againstOn, scene } from "./Scene.ts"
 
@@ -29,7 +29,7 @@ onEachDatabase((fresh) => {
           yield* it.remove()
           assert.strictEqual(it.node.running.size, 0)
           yield* it.create()
-          yield* it.settled()
+          assert.strictEqual((yield* it.settled()).status, "live")
           yield* untilServices(sql, 1)
           const [left] = yield* sql<{ n: number }>`SELECT COUNT(*) AS n FROM deployments`
           assert.strictEqual(left?.n, 1)
@@ -67,6 +67,43 @@ onEachDatabase((fresh) => {
         }).pipe(Effect.provide(control, { local: true }))
       }).pipe(Effect.scoped)
     )
+    it.live("takes along no build that a new service is about to use", () =>
+      Effect.gen(function* () {
+        const home = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+        )
+        const [begun, go] = [yield* Latch.make(false), yield* Latch.make(false)]
+        const slow = Layer.effect(
+          Build,
+          Effect.map(Build, (build) => ({
+            ...build,
+            remove: (key: Parameters<typeof build.remove>[0]) =>
+              begun.open.pipe(Effect.andThen(go.await), Effect.andThen(build.remove(key)))
+          }))
+        ).pipe(Layer.provideMerge(doublesIn(home)))
+        yield* Effect.gen(function* () {
+          const it = yield* scene
+          it.commit({ page: "A" })
+          yield* it.create()
+          yield* it.settled()
+          yield* it.remove()
+          yield* begun.await
+          yield* it.create()
+          // It comes as far as it can, while the old one's build is on its way out.
+          const settled = yield* Effect.forkChild(it.settled())
+          yield* Fiber.join(settled).pipe(Effect.timeoutOption("1 second"))
+          yield* go.open
+          assert.strictEqual((yield* it.settled()).status, "live")
+          yield* untilServices(yield* SqlClient, 1)
+          const kept = readdirSync(join(home, "artifacts"))
+          assert.strictEqual(kept.filter((name) => !name.endsWith(".json")).length, 1)
+        }).pipe(
+          Effect.provide(testing(home, { databaseUrl: fresh(), doubles: slow }), { local: true })
+        )
+      }).pipe(Effect.scoped)
+    )
+
     it.live(
       "is not there to be restored from once its end has begun, which is cut off and goes on",
       () =>

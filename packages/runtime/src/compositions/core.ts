@@ -41,6 +41,7 @@ import { ServiceStore } from "../store/ServiceStore.ts"
 import { Transactions } from "../store/Transactions.ts"
 import { TrashStore } from "../store/TrashStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
+import { ArtifactTurn } from "../workflows/ArtifactTurn.ts"
 import * as Coordinator from "../workflows/Coordinator.ts"
 import * as DeployService from "../workflows/DeployService.ts"
 import * as DeploySteps from "../workflows/DeploySteps.ts"
@@ -121,6 +122,6 @@ export const core = <Extra, E, R>(
     Layer.provideMerge(engineOn(runner)),
     Layer.provideMerge(stores),
     Layer.provideMerge(Migrations.layer),
-    Layer.provideMerge(Layer.merge(ids, DeploymentEvents.layer)),
+    Layer.provideMerge(Layer.mergeAll(ids, DeploymentEvents.layer, ArtifactTurn.layer)),
     Layer.provideMerge(world)
   )

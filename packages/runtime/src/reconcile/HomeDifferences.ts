@@ -11,6 +11,7 @@ import { Builds, Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { ReconcileStore } from "../store/ReconcileStore.ts"
 import { type RepositoryRow, repositoryIn } from "../store/RepositoryStore.ts"
+import { ArtifactTurn } from "../workflows/ArtifactTurn.ts"
 import type { Difference } from "./Difference.ts"
 
 /** `grace`: milliseconds that a thing without a row is left alone. */
@@ -20,6 +21,7 @@ export const homeDifferences = Effect.fnUntraced(function* (grace: number) {
   const logs = yield* Logs
   const builds = yield* Builds
   const gits = yield* Gits
+  const { alone } = yield* ArtifactTurn
   const isOld = ({ at }: { readonly at: number }) =>
     Effect.map(Clock.currentTimeMillis, (now) => now - at >= grace)
 
@@ -54,7 +56,7 @@ export const homeDifferences = Effect.fnUntraced(function* (grace: number) {
         remedy: "it is removed",
         mend: Effect.flatMap(rows.artifacts, (used) =>
           used.has(key) ? Effect.void : Effect.orDie(builds.get(name).remove(key))
-        )
+        ).pipe(alone)
       })
     )
   })

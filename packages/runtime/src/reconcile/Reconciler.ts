@@ -2,7 +2,7 @@
  * Compares the world with rows, at start and again and again: says each difference in a sentence and
  * mends it. What is found once may be a thing on its way, so it counts when it is still there a moment later.
  */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Logs } from "@deploy-mcp/domain/Logs"
 import { Clock, Context, Effect, Layer, Metric, Schedule, Semaphore } from "effect"
@@ -18,6 +18,7 @@ import type { EveryOwner } from "../store/Owned.ts"
 import { ReconcileStore } from "../store/ReconcileStore.ts"
 import type { ReleaseStore } from "../store/ReleaseStore.ts"
 import type { TrashStore } from "../store/TrashStore.ts"
+import type { ArtifactTurn } from "../workflows/ArtifactTurn.ts"
 import type { Coordinator } from "../workflows/Coordinator.ts"
 import type { Difference } from "./Difference.ts"
 import { homeDifferences } from "./HomeDifferences.ts"
@@ -59,6 +60,7 @@ export const patience = { grace: 60 * 60_000, settle: 3_000 }
 const nodePatience = "30 seconds"
 
 type Needs =
+  | ArtifactTurn
   | Builds
   | Coordinator
   | DeploymentEvents
@@ -154,8 +156,10 @@ const mended = ({ sentence, remedy, mend }: Difference) =>
 /** For `deploy-mcp doctor`, which asks no door. */
 const note = (home: string, reconciled: Reconciled) =>
   Effect.sync(() => {
-    const file = join(home, "run", "reconciled.json")
-    mkdirSync(join(home, "run"), { recursive: true, mode: 0o700 })
+    const run = join(home, "run")
+    const file = join(run, "reconciled.json")
+    // Not with what is above it: a home that is gone is not made anew.
+    if (!existsSync(run)) mkdirSync(run, { mode: 0o700 })
     writeFileSync(`${file}.new`, JSON.stringify(reconciled), { mode: 0o600 })
     renameSync(`${file}.new`, file)
   })

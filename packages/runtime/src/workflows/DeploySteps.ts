@@ -27,6 +27,7 @@ import {
   ServiceStore,
   variableContext
 } from "../store/ServiceStore.ts"
+import { ArtifactTurn } from "./ArtifactTurn.ts"
 import { type DeploymentFailed, failed, orFailed, Retries } from "./DeploymentFailed.ts"
 import { makeRoom } from "./Room.ts"
 
@@ -85,6 +86,7 @@ const make = Effect.gen(function* () {
   const gits = yield* Gits
   const builds = yield* Builds
   const room = yield* makeRoom
+  const { alone } = yield* ArtifactTurn
 
   const plans = new Map<string, BuildPlan>()
 
@@ -199,10 +201,10 @@ const make = Effect.gen(function* () {
   const buildArtifact = Effect.fnUntraced(function* (id: DeploymentId, { key, plan }: Planned) {
     const { deployment, service } = yield* enter(id, "build")
     const build = builds.get(service.buildInstance)
-    if (!(yield* deployments.claimArtifact(deployment.ownerId, id, key))) {
-      return yield* ended
-    }
-    const known = yield* orFailed(build.find(key))
+    const known = yield* Effect.gen(function* () {
+      if (!(yield* deployments.claimArtifact(deployment.ownerId, id, key))) return yield* ended
+      return yield* orFailed(build.find(key))
+    }).pipe(alone)
     if (known === null && deployment.sourceReleaseId !== null) {
       const past = yield* releases.everLive(deployment.ownerId, deployment.stageId)
       const others = past.filter(

@@ -12,6 +12,7 @@ import { Publisher } from "../Publisher.ts"
 import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { TrashStore } from "../store/TrashStore.ts"
+import { ArtifactTurn } from "./ArtifactTurn.ts"
 
 /** A restore raises the stage's generation, and with it everything below lets go. */
 export const RemoveService = Workflow.make("RemoveService", {
@@ -71,8 +72,14 @@ const purge = (stage: StageId, generation: number) =>
       if (!(yield* trash.claim(everyone, stage, generation))) return
       const { buildInstance } = yield* (yield* ReleaseStore).stage(everyone, stage)
       const build = (yield* Builds).get(buildInstance)
-      const { artifacts, deployments } = yield* trash.contents(everyone, stage)
-      yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
+      const { alone } = yield* ArtifactTurn
+      const deployments = yield* alone(
+        Effect.gen(function* () {
+          const { artifacts, deployments } = yield* trash.contents(everyone, stage)
+          yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
+          return deployments
+        })
+      )
       yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })
       yield* trash.purge(everyone, stage, generation)
     }).pipe(Effect.retry(Schedule.spaced("1 minute")), Effect.orDie)

@@ -11,6 +11,7 @@ import { Platform } from "../Platform.ts"
 import { EveryOwner } from "../store/Owned.ts"
 import { ReleaseStore } from "../store/ReleaseStore.ts"
 import { UsageStore } from "../store/UsageStore.ts"
+import { ArtifactTurn } from "./ArtifactTurn.ts"
 import { failed } from "./DeploymentFailed.ts"
 
 export const makeRoom = Effect.gen(function* () {
@@ -19,6 +20,7 @@ export const makeRoom = Effect.gen(function* () {
   const releases = yield* ReleaseStore
   const usage = yield* UsageStore
   const builds = yield* Builds
+  const { alone } = yield* ArtifactTurn
 
   /**
    * Removes the artifacts of all but the newest `keep` releases before a stage's live one, and of
@@ -39,7 +41,7 @@ export const makeRoom = Effect.gen(function* () {
     yield* Effect.forEach(unused, (key) => build.remove(key), { discard: true })
     yield* releases.markCollected(everyone, collected)
     yield* releases.forgetArtifacts(everyone, abandoned)
-  })
+  }, alone)
 
   /** What is in the trash keeps its last live release and, when room is short, no older ones. */
   const prune = Effect.fnUntraced(function* (owner: OwnerId) {
