@@ -59,7 +59,8 @@ describe("a start with a settings file", () => {
     ["DEPLOY_MCP_LOG_SIZE", "0", "Expected a value greater than or equal to 1."],
     ["DEPLOY_MCP_ARTIFACT_QUOTA", "-1", "Expected a value greater than or equal to 0."],
     ["DEPLOY_MCP_KEEP_RELEASES", "0", "Expected a value greater than or equal to 1."],
-    ["DEPLOY_MCP_EGRESS", "all", 'Expected "public" | "none".']
+    ["DEPLOY_MCP_EGRESS", "all", 'Expected "public" | "none".'],
+    ["DEPLOY_MCP_SANDBOX", "jail", 'Expected "auto" | "bubblewrap" | "gvisor" | "none".']
   ])("ends with one line when %s is %s", async (setting, value, problem) => {
     const home = join(folder, "home")
     mkdirSync(home, { recursive: true })
