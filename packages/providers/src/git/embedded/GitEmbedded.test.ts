@@ -176,7 +176,7 @@ layer(provider({ max_push_bytes: 10_000 }), { excludeTestServices: true })(
 )
 
 describe("start", () => {
-  it.live("what killed pushes left is swept when it is old, and only then", () =>
+  it.live("what killed pushes and full disks left is swept when it is old, and only then", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const hosted = nextRepository()
@@ -184,8 +184,13 @@ describe("start", () => {
       yield* Effect.flatMap(started, (git) => git.ensureRepository(hosted)).pipe(Effect.scoped)
       const repo = join(directory, `${hosted.id}.git`)
       const hourAgo = new Date("2020-01-01")
-      const old = ["objects/tmp_objdir-incoming-old", "refs/heads/main.lock"]
-      const young = ["objects/tmp_objdir-incoming-new", "refs/heads/other.lock"]
+      const leftovers = (which: string) => [
+        `objects/tmp_objdir-incoming-${which}`,
+        `objects/pack/tmp_pack_${which}`,
+        `fast_import_crash_${which}`,
+        `refs/heads/${which}.lock`
+      ]
+      const [old, young] = [leftovers("old"), leftovers("new")]
       yield* Effect.promise(async () => {
         for (const name of [...old, ...young]) await mkdir(join(repo, name))
         for (const name of old) await utimes(join(repo, name), hourAgo, hourAgo)

@@ -40,25 +40,30 @@ const minute = 60_000
 const staleLock = minute / 2
 const stalePush = 60 * minute
 
-/** Takes away what killed pushes left: half-received objects and locks that nobody holds. */
+/**
+ * Takes away what git left when it was killed or the disk was full: half-written objects, reports of crashes,
+ * and locks that nobody holds.
+ */
 export const sweep = Effect.fn("Repositories.sweep")(function* (host: GitHost) {
   const now = yield* Clock.currentTimeMillis
   yield* storage(async () => {
     for (const name of await readdir(host.directory)) {
       if (!name.endsWith(".git")) continue
       const repository = join(host.directory, name)
-      const incoming = await entries(join(repository, "objects"), false)
-      const locks = [
-        ...(await entries(repository, false)),
-        ...(await entries(join(repository, "refs"), true))
+      const top = await entries(repository, false)
+      const objects = [
+        ...(await entries(join(repository, "objects"), false)),
+        ...(await entries(join(repository, "objects", "pack"), false))
       ]
-      await removeOlder(now - stalePush, incoming.filter(isIncoming))
-      await removeOlder(now - staleLock, locks.filter(isLock))
+      const refs = await entries(join(repository, "refs"), true)
+      await removeOlder(now - stalePush, [...top, ...objects].filter(isHalf))
+      await removeOlder(now - staleLock, [...top, ...refs].filter(isLock))
     }
   })
 })
 
-const isIncoming = (path: string) => /\/tmp_objdir-incoming-[^/]+$/.test(path)
+const isHalf = (path: string) =>
+  /\/(?:tmp_objdir-incoming-|tmp_pack_|tmp_idx_|fast_import_crash_)[^/]+$/.test(path)
 const isLock = (path: string) => path.endsWith(".lock")
 
 /** A repository may be removed while we look. */
