@@ -9,7 +9,9 @@ import { choose } from "@deploy-mcp/runtime/instances/Choice"
 import { readSettings } from "@deploy-mcp/runtime/instances/SettingsFile"
 import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
+import { readReport } from "../chaos/Report.ts"
 import { root } from "../e2e/Platform.ts"
+import { renderChaos } from "./ChaosPage.ts"
 import { renderCli } from "./CliPage.ts"
 import { isPage } from "./Generated.ts"
 import { example, platform, providers, renderSettings, settingsPart } from "./SettingsPage.ts"
@@ -17,6 +19,10 @@ import { example, platform, providers, renderSettings, settingsPart } from "./Se
 describe("a page that is made from the code", () => {
   it("docs/cli.md has each command, as its help shows it", async () => {
     isPage("docs/cli.md", await Effect.runPromise(renderCli))
+  })
+
+  it("docs/chaos.md has the invariants and what was found", () => {
+    isPage("docs/chaos.md", renderChaos(readReport()))
   })
 
   it("docs/settings.md has each setting, with its default and its meaning", () => {

@@ -1,0 +1,174 @@
+/** What tries to break the platform and what came of it: docs/chaos.md, from docs/chaos.json and the invariants. */
+import { invariants } from "@deploy-mcp/domain/chaos/Invariants"
+import type { ChaosReport, Finding, RealRun } from "../chaos/Report.ts"
+
+export const renderChaos = (found: ChaosReport): string =>
+  [
+    "# What must hold, and what tries to break it",
+    "",
+    "The same list of invariants is asked after each simulated step, once all is quiet, and of real processes. Three",
+    "harnesses put faults under it: simulated lives from seeds (errors before and after an effect, hangs, partial",
+    "effects, repeats and crashes at every call to a provider and every commit), the end of control at every boundary",
+    "of every workflow's journal, and `kill -9` of real processes under real pushes. Bugs planted on purpose show that",
+    "the invariants notice.",
+    "",
+    "Generated from `docs/chaos.json`, which `npm run chaos` keeps with `--report`, and from the invariants themselves:",
+    "`npm run docs`.",
+    "",
+    "## Invariants",
+    "",
+    ...table(
+      ["name", "asked", "what holds"],
+      invariants.map(({ id, sentence, when }) => [
+        `\`${id}\``,
+        when === "always" ? "always" : "at rest",
+        sentence
+      ])
+    ),
+    ...simulated(found),
+    ...points(found),
+    ...calls(found),
+    ...real(found),
+    ...mutants(found),
+    ""
+  ].join("\n")
+
+const simulated = ({ lives }: ChaosReport) =>
+  lives === undefined
+    ? []
+    : [
+        "",
+        "## Simulated lives",
+        "",
+        "`npm run chaos -- --seeds N --report`. Equal seeds tell equal stories.",
+        "",
+        ...table(
+          ["seeds", "deployments", "ends of control", "seeds that broke", "deployments/s and core"],
+          [
+            [
+              lives.seeds,
+              lives.deployments,
+              lives.crashes,
+              lives.broken,
+              lives.deploymentsPerSecondAndCore
+            ]
+          ]
+        )
+      ]
+
+const points = ({ crashPoints }: ChaosReport) =>
+  crashPoints === undefined
+    ? []
+    : [
+        "",
+        "## Every boundary of the journal",
+        "",
+        "`npm run chaos -- --crash-points --report`. Before a step's effect, after it and before the journal, after the",
+        "journal: control ends there and comes back. The boundaries are read from the journal of a run without a fault.",
+        "Where a second crash does not come, its boundary is not passed any more after the first.",
+        "",
+        ...table(
+          ["scenario", "crashes in a life", "lives", "came to all of them", "violations"],
+          crashPoints.map(({ crashed, crashes, points, scenario, violations }) => [
+            scenario,
+            crashes,
+            points,
+            crashed,
+            violations
+          ])
+        )
+      ]
+
+const calls = ({ calls }: ChaosReport) =>
+  calls === undefined
+    ? []
+    : [
+        "",
+        "## Every call",
+        "",
+        "`npm run chaos -- --calls --report`. One call to a provider fails (before its effect, after it, in part, twice)",
+        "or one call or commit is the last thing that control does; or another caller cancels, pushes or deletes there.",
+        "",
+        ...table(
+          ["scenario", "lives", "violations"],
+          calls.map(({ lives, scenario, violations }) => [scenario, lives, violations])
+        )
+      ]
+
+const real = ({ away, kills, takeovers }: ChaosReport) => {
+  const row = (run: string, what: string, { failed, requests }: RealRun) => [
+    [`\`${run}\``, what, requests, failed]
+  ]
+  const rows = [
+    ...(kills === undefined
+      ? []
+      : row(`--kills ${kills.kills}`, "control is killed under pushes and redeploys", kills)),
+    ...(takeovers === undefined
+      ? []
+      : row(`--takeovers ${takeovers.trials}`, inWords(takeovers), takeovers)),
+    ...(away === undefined
+      ? []
+      : row(`--away ${away.seconds}`, "no control for so many seconds", away))
+  ]
+  return rows.length === 0
+    ? []
+    : [
+        "",
+        "## Real processes",
+        "",
+        "`npm run chaos -- …`. Every live URL is asked a hundred times a second throughout.",
+        "",
+        ...table(["run", "what happens", "requests", "not answered well"], rows)
+      ]
+}
+
+const inWords = ({
+  frozen,
+  killed,
+  slowestMs,
+  takeoverSeconds
+}: NonNullable<ChaosReport["takeovers"]>) =>
+  `of two on one Postgres the acting one is killed (${killed} times) or frozen (${frozen}); \`DEPLOY_MCP_TAKEOVER=${takeoverSeconds}\`, the slowest took ${slowestMs} ms`
+
+const mutants = ({ mutants }: ChaosReport) => {
+  if (mutants === undefined) return []
+  const { generated, patience, planted } = mutants
+  return [
+    "",
+    "## Planted bugs",
+    "",
+    `\`npm run chaos -- --mutants --report\`. Each lives through every call of the scenarios and then through ${patience}`,
+    "seeds, until an invariant notices it.",
+    "",
+    `Somebody planted (\`test/chaos/mutants\`) ${summary(planted)}:`,
+    "",
+    ...findings(planted),
+    "",
+    `Chance made, by leaving out, repeating or swapping a statement of a workflow, ${summary(generated)}.`,
+    "One that survives may be no bug: a step that is done twice is meant to be harmless.",
+    "",
+    ...findings(generated)
+  ]
+}
+
+const summary = (all: ReadonlyArray<Finding>) =>
+  `${all.length}, of which ${all.filter(({ where }) => where !== null).length} were noticed`
+
+const findings = (all: ReadonlyArray<Finding>) =>
+  table(
+    ["bug", "noticed by", "first in"],
+    all.map(({ bug, invariants, where }) => [
+      bug.replaceAll("|", "\\|"),
+      invariants.map((id) => `\`${id}\``).join(" ") || "none",
+      where ?? "-"
+    ])
+  )
+
+const table = (
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string | number>>
+): ReadonlyArray<string> => [
+  `| ${head.join(" | ")} |`,
+  `|${head.map(() => "---").join("|")}|`,
+  ...rows.map((row) => `| ${row.join(" | ")} |`)
+]
