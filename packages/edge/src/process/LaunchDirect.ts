@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { withDataLimit } from "@deploy-mcp/domain/node/DataLimit"
 import { environmentOf } from "./Environment.ts"
 import type { Enclave } from "./enclave/Enclave.ts"
 import type { Enclosure } from "./enclave/OpenEnclaves.ts"
@@ -264,26 +265,13 @@ const follow = async (
   }
 }
 
-/** MiB that a runtime reserves and never fills: Node 26 counts 560 of them before it does anything. */
-const reserved = 640
-
-/**
- * What a process may allocate, without control groups. Address space can't be limited instead:
- * runtimes reserve far more of it than they use. What is allocated in gVisor, no such limit counts.
- */
+/** Without control groups. What is allocated in gVisor, no such limit counts. */
 const limited = (
   machine: Machine,
   request: LaunchRequest,
   command: readonly [string, ...Array<string>]
 ): readonly [string, ...Array<string>] =>
-  machine.prlimit
-    ? [
-        machine.prlimit,
-        `--data=${(reserved + request.workload.memory) * 1024 * 1024}`,
-        "--",
-        ...command
-      ]
-    : command
+  machine.prlimit ? withDataLimit(machine.prlimit, request.workload.memory, command) : command
 
 const firstInside = (child: ChildProcess): Promise<number | null> =>
   new Promise((found) => {

@@ -50,7 +50,7 @@ const config = Config.all({
   allowHosts: Config.schema(Hosts, "allow_hosts").pipe(Config.withDefault(""), Config.map(hostsIn)),
   /** Longest time for an install or a build. */
   stepTimeout: Config.Duration("step_timeout").pipe(Config.withDefault(Duration.minutes(10))),
-  /** MiB of memory that a step may take, as root; half of the machine's otherwise. */
+  /** MiB of memory that a step may take; half of the machine's if it is not set. */
   memoryLimit: Config.option(Config.Int("memory_limit")),
   /** Processors that a step may take, as root, such as 0.5; all of them otherwise. */
   cpuLimit: Config.option(Config.Number("cpu_limit")),

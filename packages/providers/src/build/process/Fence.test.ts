@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { createServer } from "node:net"
 import { networkInterfaces } from "node:os"
+import { dirname } from "node:path"
 import { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope } from "effect"
@@ -9,6 +10,9 @@ import { failure } from "../detection/DetectionBench.ts"
 import { packageRegistry } from "../PackageRegistry.ts"
 import { assertTidy, type Bench, hasBubblewrap, isRoot, makeBench } from "./BuildBench.ts"
 import { findGroups } from "./BuildGroup.ts"
+import { makeFence } from "./Fence.ts"
+import type { Sandbox } from "./Sandbox.ts"
+import { executable } from "./SandboxProbe.ts"
 
 /** What a build with this command prints to its standard output. */
 const printed = (bench: Bench, build_command: string) =>
@@ -224,5 +228,41 @@ const greedy = () => {
     })
   )
 }
+/** One that sees all: only what it takes matters. */
+const anywhere: Sandbox = {
+  level: "plain",
+  description: "not sandboxed",
+  user: null,
+  launch: (line) => ({
+    file: "/bin/sh",
+    args: ["-c", line],
+    env: { PATH: dirname(process.execPath) },
+    cwd: "/"
+  })
+}
+
+const rough = (prlimit: string) =>
+  it.live("without control groups it is ended by what a single process may allocate", () =>
+    Effect.gen(function* () {
+      const allocating = (mebibytes: number, limiter: string | null) => {
+        const limits = { memory: 64, cpu: null }
+        const fence = makeFence(anywhere, null, limiter, {
+          limits,
+          reach: { network: "public", named: new Set<string>() }
+        })
+        const line = `node -e 'const all = []; while (all.push(Buffer.alloc(2 ** 20)) < ${mebibytes});'`
+        const place = { app: "/", home: "/", cache: "/" }
+        const step = { line, place, variables: {}, name: "rough", output: () => {} }
+        return fence.run({ ...step, refused: () => {} })
+      }
+      assert.strictEqual((yield* allocating(32, prlimit)).code, 0)
+      assert.notStrictEqual((yield* allocating(2_000, prlimit)).code, 0)
+      assert.strictEqual((yield* allocating(2_000, null)).code, 0)
+    })
+  )
+const prlimit = executable("prlimit", process.env.PATH ?? "")
+if (prlimit === null) it.skip("a greedy build is not limited at all without prlimit")
+else rough(prlimit)
+
 if (hasBubblewrap && groups !== null) describe("a greedy build", greedy)
 else it.skip("a greedy build cannot be tried here")

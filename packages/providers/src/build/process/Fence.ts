@@ -2,12 +2,13 @@
 import { availableParallelism, totalmem } from "node:os"
 import type { BuildError } from "@deploy-mcp/domain/Build"
 import type { MountedGroups } from "@deploy-mcp/domain/node/ControlGroupFiles"
+import { withDataLimit } from "@deploy-mcp/domain/node/DataLimit"
 import { Effect } from "effect"
 import { rejected, unavailable } from "../BuildFault.ts"
 import { makeGroup } from "./BuildGroup.ts"
 import { openProxy } from "./network/EgressProxy.ts"
 import { makeJudge, type Reach } from "./network/Judge.ts"
-import type { Sandbox, Workplace } from "./Sandbox.ts"
+import type { Launch, Sandbox, Workplace } from "./Sandbox.ts"
 import { runStep, type StepEnd, type StepWatch } from "./Step.ts"
 
 export interface Fence {
@@ -50,21 +51,35 @@ export interface StepLimits {
   readonly cpu: number | null
 }
 
-/** `groups`: null where steps can't be limited. */
+/**
+ * `groups`: null where steps can't be limited; then each process may allocate what a step may have
+ * together elsewhere, if there is a `prlimit`.
+ */
 export const makeFence = (
   sandbox: Sandbox,
   groups: MountedGroups | null,
+  prlimit: string | null,
   { limits, reach }: FenceSettings
 ): Fence => {
   const memory = limits.memory ?? Math.floor(totalmem() / 2 / 1024 ** 2)
   const cpu = limits.cpu ?? availableParallelism()
   const group = groups && ((name: string) => makeGroup(groups, name, { memory, cpu, pids }))
   const judge = makeJudge(reach)
+  const launch = (step: Pick<FencedStep, "line" | "place" | "variables">): Launch => {
+    const made = sandbox.launch(step.line, step.place, step.variables)
+    if (group !== null || prlimit === null) return made
+    const [file, ...args] = withDataLimit(prlimit, memory, [made.file, ...made.args])
+    return { ...made, file, args }
+  }
   return {
     level: sandbox.level,
     description: `${sandbox.description}${sandbox.level === "plain" ? "" : `; ${words[reach.network]}`}; ${
       group === null
-        ? "memory, processor and processes of a step are not limited"
+        ? `${
+            prlimit === null
+              ? "memory of a step is not limited"
+              : `memory is limited only roughly, to ${memory} MiB for each single process (prlimit)`
+          }; its processors and processes are not`
         : `a step has ${memory} MiB of memory, ${cpu} processors and ${pids} processes`
     }`,
     user: sandbox.user,
@@ -84,7 +99,7 @@ export const makeFence = (
         )
         const limited = group === null ? null : yield* group(name)
         let joined = true
-        const end = yield* runStep(sandbox.launch(line, place, variables), name, {
+        const end = yield* runStep(launch({ line, place, variables }), name, {
           output,
           way: proxy.serve,
           ...(limited && {

@@ -20,12 +20,13 @@ export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
 ): Effect.fn.Return<Fence, BuildError> {
   const root = process.getuid?.() === 0
   const program = executable("bwrap", parts.searchPath)
+  const prlimit = executable("prlimit", parts.searchPath)
   if (program !== null) {
     const sandbox = bubblewrap(program, yield* versionOf(program), parts)
     const groups = yield* findGroups
     if (groups !== null) yield* sweepGroups(groups)
     for (const of of groups === null ? [null] : [groups, null]) {
-      const fence = makeFence(sandbox, of, settings)
+      const fence = makeFence(sandbox, of, prlimit, settings)
       if (yield* works(fence, work)) return fence
     }
   }
@@ -33,9 +34,9 @@ export const probeFence = Effect.fn("BuildProcess.probeFence")(function* (
     program === null
       ? "bubblewrap is not installed"
       : "bubblewrap is installed but cannot make its namespaces here"
-  const unprivileged = makeFence(plain(why, buildUser, parts), null, settings)
+  const unprivileged = makeFence(plain(why, buildUser, parts), null, prlimit, settings)
   if (root && (yield* works(unprivileged, work))) return unprivileged
-  return makeFence(plain(why, null, parts), null, settings)
+  return makeFence(plain(why, null, parts), null, prlimit, settings)
 }, Effect.scoped)
 
 /** Whether a step can run there and write into its directory, at its full path. */
