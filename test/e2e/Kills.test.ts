@@ -46,13 +46,14 @@ const insist = async <A>(ask: () => Promise<A>): Promise<A> => {
 }
 
 const pusherOf = async (name: string, files: (version: string) => Files) => {
-  const url = await platform.api.repository(name)
+  await platform.api.createRepo(name)
   await platform.api.createService({ repo: name, name })
   const tree = await platform.workTree()
   let version = 0
   const push = () =>
     insist(async () => {
-      const { code, output } = await tree.push(url)
+      // A token lives for minutes, and the kills may go on for hours.
+      const { code, output } = await tree.push(await platform.api.pushUrl(name))
       if (code !== 0) throw new Error(output)
     })
   return {
