@@ -1,5 +1,5 @@
 /**
- * The two constant scripts of a slot. They hold nothing of a tenant: what differs comes as
+ * The constant scripts of a slot. They hold nothing of a tenant: what differs comes as
  * arguments or on standard input, and is only ever used in quotes.
  *
  * A slot's shell waits as root inside the slot's namespaces and control groups. Its standard input

@@ -194,9 +194,10 @@ const suite = () => {
     onTestFinished(world.close)
     await world.boot()
     const policy = { reach: "public", allow: [] } as const
-    const options = { sandbox: "gvisor", tenant: 0 } as const
-    const caller = await openEgressEdge(world, policy, options)
+    const caller = await openEgressEdge(world, policy, { sandbox: "gvisor" })
+    onTestFinished(async () => void (await caller.close()))
     const other = await openEgressEdge(world, policy)
+    onTestFinished(async () => void (await other.close()))
     assert.strictEqual(await caller.reach(publicAddress), hostAddress)
     assert.strictEqual(await caller.reach("api.example.test"), hostAddress)
     const { host, port } = other.endpoint
@@ -210,7 +211,6 @@ const suite = () => {
       const answer = await caller.call(address, at)
       assert.include(["ECONNREFUSED", "ENETUNREACH", "EADDRNOTAVAIL", "silence"], answer, address)
     }
-    await Promise.all([caller.close(), other.close()])
   })
 }
 
