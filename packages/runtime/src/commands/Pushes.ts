@@ -114,14 +114,7 @@ const make = Effect.gen(function* () {
   const pushed = (owner: OwnerId, repository: RepositoryId, updates: ReadonlyArray<RefUpdate>) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const row = yield* repositories.byId(owner, repository)
-        const moved = updates.flatMap((update) => (update.to === null ? [] : [update.branch]))
-        // The rows are written even when the pusher hangs up meanwhile.
-        const requested = yield* Effect.uninterruptible(
-          Effect.forEach(moved, (branch) => deployFollowers(row, branch))
-        ).pipe(
-          Effect.catchTag("GitError", () => Effect.as(Effect.forkIn(catchUp(owner), scope), null))
-        )
+        const { moved, requested, row } = yield* deployed(owner, repository, updates)
         if (requested === null) return Stream.fromIterable(laterLines)
         const started = requested.flat()
         if (started.length === 0) return Stream.fromIterable(nothingFollows(row, moved))
@@ -131,6 +124,20 @@ const make = Effect.gen(function* () {
         )
       })
     )
+
+  /** Git has the push, so it is deployed even if the pusher hangs up; null: once git answers again. */
+  const deployed = Effect.fnUntraced(function* (
+    owner: OwnerId,
+    repository: RepositoryId,
+    updates: ReadonlyArray<RefUpdate>
+  ) {
+    const row = yield* repositories.byId(owner, repository)
+    const moved = updates.flatMap((update) => (update.to === null ? [] : [update.branch]))
+    const requested = yield* Effect.forEach(moved, (branch) => deployFollowers(row, branch)).pipe(
+      Effect.catchTag("GitError", () => Effect.as(Effect.forkIn(catchUp(owner), scope), null))
+    )
+    return { moved, requested, row }
+  }, Effect.uninterruptible)
 
   const nothingFollows = (repository: RepositoryRow, branches: ReadonlyArray<string>) =>
     branches.length === 0
