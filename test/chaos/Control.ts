@@ -12,6 +12,8 @@ import { Ids } from "@deploy-mcp/domain/model/Ids"
 import { aloneRunner, core } from "@deploy-mcp/runtime/compositions/core"
 import * as Instances from "@deploy-mcp/runtime/Instances"
 import { Platform } from "@deploy-mcp/runtime/Platform"
+import * as Retention from "@deploy-mcp/runtime/retention/Retention"
+import { forPlatform } from "@deploy-mcp/runtime/store/Owned"
 import * as Sqlite from "@deploy-mcp/runtime/store/Sqlite"
 import {
   Cause,
@@ -34,11 +36,16 @@ import type { Worlds } from "./Worlds.ts"
 /** Milliseconds that a deleted service can be brought back here. */
 export const trashRetention = 60_000
 
-/** Milliseconds that what has ended is known here. */
-const keptHistory = 30_000
+/** How time goes by here, in milliseconds. */
+export interface Pace {
+  /** How late a timer of a workflow may be. */
+  readonly reread: number
+  readonly keptHistory: number
+  readonly pruneEvery: number
+}
 
-/** As in production, but a second of simulated time costs no query. */
-const runner = aloneRunner("5 seconds")
+/** As in production, but a second of simulated time costs no query, and all is soon old. */
+export const soonOld: Pace = { reread: 5_000, keptHistory: 30_000, pruneEvery: 20_000 }
 
 export interface ControlOptions {
   readonly home: string
@@ -48,12 +55,15 @@ export interface ControlOptions {
   readonly build: Build["Service"]
   readonly link: Link
   readonly ids: Chance
+  readonly pace: Pace
   /** Null: turns are taken as usual. */
   readonly turns: Chance | null
   readonly verdict: Faults.Faults["Service"]["verdict"]
   readonly journal: JournalWatch
   /** Told of each boundary in the journal; true: it ends there. */
   readonly passes: (boundary: Boundary) => boolean
+  /** Told before rows of deployments go. */
+  readonly forgets: () => void
   readonly died: (where: string) => void
   readonly logged: (line: string) => void
 }
@@ -134,7 +144,8 @@ export class Control {
       (text: string, ...rest: Args): Effect.Effect<A, E> =>
         Effect.suspend(() => {
           if (this.turns.dead) return Effect.never
-          const { journal, passes, time, verdict } = this.options
+          const { forgets, journal, passes, time, verdict } = this.options
+          if (text.includes("DELETE FROM deployments ")) forgets()
           const sql = atTime(text, time.now)
           const params: ReadonlyArray<unknown> = rest[0] ?? []
           const dies = this.crash("a boundary of the journal")
@@ -177,7 +188,7 @@ const sqlTime = (millis: number): string =>
   `'${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}'`
 
 const layer = (
-  { build, home, ids, link, verdict, worlds }: ControlOptions,
+  { build, home, ids, link, pace, verdict, worlds }: ControlOptions,
   control: Pick<Control, "between" | "crash">
 ) => {
   let call = ""
@@ -203,7 +214,7 @@ const layer = (
     openPerKey: 0,
     openPerOwner: 0,
     trashRetention,
-    keptHistory
+    keptHistory: pace.keptHistory
   })
   const faulty = Layer.mergeAll(
     Layer.succeed(Git, Faults.git(faults, worlds.git)),
@@ -218,7 +229,10 @@ const layer = (
     ),
     Sqlite.layer(join(home, "deploy-mcp.db"), control.between)
   )
-  return core(world, undefined, runner, idsOf(ids))
+  const { pruneEvery: every, reread } = pace
+  return forPlatform(Retention.layer({ first: every, every, batch: 5, pause: 20 })).pipe(
+    Layer.provideMerge(core(world, undefined, aloneRunner(reread), idsOf(ids)))
+  )
 }
 
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"

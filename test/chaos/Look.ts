@@ -21,6 +21,7 @@ export interface LookOptions {
   readonly home: string
   readonly time: SimulatedTime
   readonly worlds: Worlds
+  readonly keptHistory: number
   /** Successful builds since a key was last removed. */
   readonly builds: ReadonlyMap<string, number>
   /** What was printed. */
@@ -34,7 +35,7 @@ const queries = {
     FROM stages JOIN services ON services.id = stages.service_id ORDER BY stages.id`,
   deployments: `SELECT id AS deployment, stage_id AS stage, number, cause, status, commit_sha AS 'commit',
       COALESCE(head_sha, commit_sha) AS answers, settings_revision AS settingsRevision,
-      release_id AS release, artifact_key AS artifact, json_extract(failure, '$.code') AS code
+      release_id AS release, artifact_key AS artifact, finished_at AS finishedAt, json_extract(failure, '$.code') AS code
     FROM deployments ORDER BY stage_id, number`,
   releases: `SELECT id AS release, stage_id AS stage, deployment_id AS deployment,
       artifact_key AS artifact, state FROM releases ORDER BY stage_id, number`,
@@ -61,11 +62,13 @@ export class Look {
     promises: Promises,
     undisturbed: WorldView["undisturbed"] = null
   ): WorldView {
-    const { builds, home, time, worlds } = this.options
+    const { builds, home, keptHistory, time, worlds } = this.options
     const stages = this.rows<Omit<StageView, "trashed"> & { readonly trashedAt: number | null }>(
       queries.stages
     )
     return {
+      at: time.now,
+      keptHistory,
       control,
       stages: stages.map(({ trashedAt, ...row }) => ({
         ...row,

@@ -15,7 +15,7 @@ import {
 import type { WorldView } from "@deploy-mcp/domain/chaos/WorldView"
 import { BuildWorld } from "@deploy-mcp/providers/build/memory/BuildMemory"
 import { Context, Effect, Scope } from "effect"
-import { Control, type Services } from "./Control.ts"
+import { Control, type Pace, type Services, soonOld } from "./Control.ts"
 import { afterPromises, cryptoIsUnderWay, watchCrypto } from "./Crypto.ts"
 import { type Boundary, JournalWatch, nameOf } from "./JournalWatch.ts"
 import { makeLink } from "./Link.ts"
@@ -33,6 +33,7 @@ export interface SimulationOptions {
   /** Whether a fiber may have to stop anywhere for others; else they take turns as usual. */
   readonly shuffled?: boolean
   readonly invariants?: ReadonlyArray<Invariant>
+  readonly pace?: Pace
   /** Names of boundaries of the journal at which control ends, one after the other. */
   readonly crashAt?: ReadonlyArray<string>
   /** Told the place of each call to a provider and each commit, counted from 0. */
@@ -64,6 +65,7 @@ export class Simulation {
   readonly called: Array<string> = []
   crashes = 0
   control: Control | null = null
+  private readonly pace: Pace
   private readonly options: SimulationOptions
   private readonly printed: Array<string> = []
   private readonly builds = new Map<string, number>()
@@ -76,6 +78,7 @@ export class Simulation {
 
   private constructor(options: SimulationOptions, home: string, worlds: Worlds) {
     this.options = options
+    this.pace = options.pace ?? soonOld
     this.home = home
     this.crashAt = [...(options.crashAt ?? [])]
     this.chance = chanceOf(options.seed)
@@ -100,6 +103,7 @@ export class Simulation {
       home: this.home,
       time: this.time,
       worlds: this.worlds,
+      keptHistory: this.pace.keptHistory,
       builds: this.builds,
       printed: this.printed
     })
@@ -121,7 +125,7 @@ export class Simulation {
   /** A new life of control, once the last one has ended. */
   async start(): Promise<void> {
     this.note("control starts")
-    const { chance, home, ids, link, storm, time, worlds } = this
+    const { chance, home, ids, link, pace, storm, time, worlds } = this
     this.control = new Control({
       home,
       time,
@@ -129,6 +133,7 @@ export class Simulation {
       build: counting(worlds.builder(), this.builds),
       link,
       ids,
+      pace,
       turns: this.options.shuffled ? chance.fork(`turns ${this.crashes}`) : null,
       verdict: (call) => {
         this.options.meets?.(this.called.push(call) - 1)
@@ -138,6 +143,7 @@ export class Simulation {
       },
       journal: this.journal,
       passes: (boundary) => this.passes(boundary),
+      forgets: () => this.check(),
       died: (where) => {
         this.crashes += 1
         this.note(`control dies in ${where}`)
@@ -198,6 +204,12 @@ export class Simulation {
     const now = this.look.view(this.isUp, this.ledger, undisturbed)
     const list = this.options.invariants ?? allInvariants
     this.violations.push(...violationsOf(list, when, now, this.before))
+    // Whoever holds the handle of one that is old was told that it would go.
+    for (const { deployment } of this.before?.deployments ?? []) {
+      if (now.deployments.every((one) => one.deployment !== deployment)) {
+        this.ledger.accepted.delete(deployment)
+      }
+    }
     this.before = now
   }
 

@@ -76,13 +76,37 @@ export const invariants: ReadonlyArray<Invariant> = [
         .filter(
           ([deployment, stage]) =>
             stageIn(now, stage) !== undefined &&
-            now.deployments.every((one) => one.deployment !== deployment)
+            [now, before].every((view) =>
+              view?.deployments.every((one) => one.deployment !== deployment)
+            )
         )
         .map(([deployment]) => `${deployment} was accepted and has no row`),
       ...(before?.stages ?? [])
         .filter(({ stage, trashed }) => !trashed && stageIn(now, stage) === undefined)
         .map(({ service }) => `${service} is gone and nobody deleted it`)
     ]
+  },
+  {
+    id: "history-stays",
+    sentence:
+      "A deployment is forgotten with its service, or long after its end: never the newest, nor one whose release can still serve.",
+    when: "always",
+    check: (now, before) =>
+      (before?.deployments ?? [])
+        .filter(
+          (old) =>
+            stageIn(now, old.stage) !== undefined &&
+            now.deployments.every(({ deployment }) => deployment !== old.deployment)
+        )
+        .filter(
+          ({ finishedAt, number, release, stage, status }) =>
+            !isFinished(status) ||
+            finishedAt === null ||
+            now.at - finishedAt < now.keptHistory ||
+            newestFirst(now, stage).every((one) => one.number < number) ||
+            before?.releases.some((one) => one.release === release && isKept(one.state))
+        )
+        .map(({ deployment }) => `${deployment} is forgotten`)
   },
   {
     id: "newest-wins",
@@ -340,7 +364,7 @@ export const invariants: ReadonlyArray<Invariant> = [
       ),
       ...now.deployments
         .filter(({ answers, cause, number, settingsRevision, stage }) => {
-          const last = newestFirst(now, stage).find((one) => one.number < number)
+          const last = newestFirst(now, stage).find((one) => one.number === number - 1)
           return (
             cause === "push" &&
             last?.answers === answers &&

@@ -28,6 +28,8 @@ export interface DeploymentView {
   readonly release: string | null
   /** The artifact that it has begun to build or to use. */
   readonly artifact: string | null
+  /** Milliseconds since 1970; null: it has not ended, or no node has shown its end. */
+  readonly finishedAt: number | null
   /** The code of its failure. */
   readonly code: string | null
 }
@@ -72,6 +74,10 @@ export interface Promises {
 }
 
 export interface WorldView {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** Milliseconds that a deployment is known after its end at least. */
+  readonly keptHistory: number
   /** Whether the control plane and its database are there. */
   readonly control: boolean
   readonly stages: ReadonlyArray<StageView>
