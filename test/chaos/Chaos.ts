@@ -6,7 +6,7 @@
  * docs/chaos.json.
  */
 import { parseArgs } from "node:util"
-import type { Violation } from "@deploy-mcp/domain/chaos/Invariants"
+import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
 import { crashEverywhere } from "./CrashPoints.ts"
 import { liveThroughAll, variations } from "./EveryCall.ts"
 import { live } from "./Life.ts"

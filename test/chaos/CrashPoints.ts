@@ -2,7 +2,7 @@
  * Every crash point: a scenario is lived through once without a fault, then again for each boundary that
  * its journal has, with the end of control there. The boundaries come from the journal, not from a list.
  */
-import type { Violation } from "@deploy-mcp/domain/chaos/Invariants"
+import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
 import { liveThrough, type Scenario } from "./Life.ts"
 
 export interface CrashReport {

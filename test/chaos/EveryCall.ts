@@ -4,7 +4,7 @@
  * After https://www.sqlite.org/testing.html, where the Nth allocation or write fails.
  */
 import type { Verdict } from "@deploy-mcp/domain/chaos/Faults"
-import type { Violation } from "@deploy-mcp/domain/chaos/Invariants"
+import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
 import { liveThrough, type Plan, type Scenario } from "./Life.ts"
 import type { Operation } from "./Operations.ts"
 import { rivals, scenarios } from "./Scenarios.ts"

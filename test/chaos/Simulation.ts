@@ -6,12 +6,8 @@ import { createHash } from "node:crypto"
 import { join } from "node:path"
 import { Build } from "@deploy-mcp/domain/Build"
 import { type Chance, chanceOf } from "@deploy-mcp/domain/chaos/Chance"
-import {
-  invariants as allInvariants,
-  type Invariant,
-  type Violation,
-  violationsOf
-} from "@deploy-mcp/domain/chaos/Invariants"
+import { type Invariant, type Violation, violationsOf } from "@deploy-mcp/domain/chaos/Invariant"
+import { invariants as allInvariants } from "@deploy-mcp/domain/chaos/Invariants"
 import type { WorldView } from "@deploy-mcp/domain/chaos/WorldView"
 import { BuildWorld } from "@deploy-mcp/providers/build/memory/BuildMemory"
 import { Context, Effect, Scope } from "effect"

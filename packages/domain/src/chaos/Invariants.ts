@@ -3,30 +3,8 @@
  * platform has had time. One list for simulation, for real processes and for providers.
  */
 import { isFinished } from "../model/Deployment.ts"
-import { type DeploymentView, projectionOf, type WorldView } from "./WorldView.ts"
-
-export interface Invariant {
-  readonly id: string
-  readonly sentence: string
-  readonly when: "always" | "rest"
-  /** What is wrong, one sentence each. `before` is the last view; null: there was none. */
-  readonly check: (now: WorldView, before: WorldView | null) => ReadonlyArray<string>
-}
-
-export interface Violation {
-  readonly invariant: string
-  readonly detail: string
-}
-
-export const violationsOf = (
-  list: ReadonlyArray<Invariant>,
-  when: Invariant["when"],
-  now: WorldView,
-  before: WorldView | null
-): ReadonlyArray<Violation> =>
-  list
-    .filter((invariant) => invariant.when === when)
-    .flatMap(({ check, id }) => check(now, before).map((detail) => ({ invariant: id, detail })))
+import type { Invariant } from "./Invariant.ts"
+import { isKept, isPassed, newestFirst, nodeIn, projectionOf, stageIn } from "./WorldView.ts"
 
 const duplicatesOf = <A>(
   all: ReadonlyArray<A>,
@@ -39,19 +17,6 @@ const duplicatesOf = <A>(
     return known
   })
 }
-
-const stageIn = (view: WorldView | null, stage: string) =>
-  view?.stages.find((one) => one.stage === stage)
-const nodeIn = (view: WorldView | null, stage: string) =>
-  view?.node.find((one) => one.stage === stage)
-const newestFirst = (view: WorldView, stage: string) =>
-  view.deployments.filter((one) => one.stage === stage).toSorted((a, b) => b.number - a.number)
-/** In a trash or in use: what may be gone back to. */
-const isKept = (state: string) => state === "candidate" || state === "live" || state === "retired"
-
-/** What a deployment built that did not succeed is kept until a newer one does. */
-const isPassed = (view: WorldView, { number, stage }: DeploymentView) =>
-  newestFirst(view, stage).some((one) => one.number > number && one.status === "committed")
 
 export const invariants: ReadonlyArray<Invariant> = [
   {

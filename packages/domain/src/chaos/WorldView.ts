@@ -100,6 +100,20 @@ export interface WorldView {
   readonly undisturbed: ReadonlyArray<string> | null
 }
 
+export const stageIn = (view: WorldView | null, stage: string) =>
+  view?.stages.find((one) => one.stage === stage)
+export const nodeIn = (view: WorldView | null, stage: string) =>
+  view?.node.find((one) => one.stage === stage)
+export const newestFirst = (view: WorldView, stage: string) =>
+  view.deployments.filter((one) => one.stage === stage).toSorted((a, b) => b.number - a.number)
+/** In a trash or in use: what may be gone back to. */
+export const isKept = (state: string) =>
+  state === "candidate" || state === "live" || state === "retired"
+
+/** What a deployment built that did not succeed is kept until a newer one does. */
+export const isPassed = (view: WorldView, { number, stage }: DeploymentView) =>
+  newestFirst(view, stage).some((one) => one.number > number && one.status === "committed")
+
 /** What is left for callers once all is quiet; ids, times and numbers may differ. */
 export const projectionOf = ({
   deployments,
