@@ -261,18 +261,19 @@ const counting = (
 ): Build["Service"] => {
   const build = Context.get(builder, Build)
   const { builds } = Context.get(builder, BuildWorld)
+  const seen = new Map<string, number>()
   return Build.of({
     ...build,
     artifact: (request) =>
-      Effect.suspend(() => {
-        const before = builds.get(request.key) ?? 0
-        return Effect.tap(build.artifact(request), () =>
-          Effect.sync(() => {
-            const fresh = (builds.get(request.key) ?? 0) - before
-            counted.set(request.key, (counted.get(request.key) ?? 0) + fresh)
-          })
-        )
-      }),
+      Effect.tap(build.artifact(request), () =>
+        Effect.sync(() => {
+          const { key } = request
+          const all = builds.get(key) ?? 0
+          const fresh = all - (seen.get(key) ?? 0)
+          seen.set(key, all)
+          counted.set(key, (counted.get(key) ?? 0) + fresh)
+        })
+      ),
     remove: (key) => Effect.tap(build.remove(key), () => Effect.sync(() => counted.delete(key)))
   })
 }
