@@ -104,6 +104,43 @@ onEachDatabase((fresh) => {
       }).pipe(Effect.scoped)
     )
 
+    it.live("takes along no build that a new service has found and is about to start", () =>
+      Effect.gen(function* () {
+        const home = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+        )
+        const go = yield* Latch.make(true)
+        let found = 0
+        const held = Layer.effect(
+          Build,
+          Effect.map(Build, (build) => ({
+            ...build,
+            // Of a deployment that finds its build, the first look is as it claims it, the second as it records its release.
+            find: (key: Parameters<typeof build.find>[0]) =>
+              Effect.suspend(() => (++found % 2 === 1 ? Effect.void : go.await)).pipe(
+                Effect.andThen(build.find(key))
+              )
+          }))
+        ).pipe(Layer.provideMerge(doublesIn(home)))
+        yield* Effect.gen(function* () {
+          const it = yield* scene
+          it.commit({ page: "A" })
+          yield* it.create()
+          yield* it.settled()
+          yield* it.remove()
+          found = 0
+          yield* go.close
+          yield* it.create()
+          yield* untilServices(yield* SqlClient, 1)
+          yield* go.open
+          assert.strictEqual((yield* it.settled()).status, "live")
+        }).pipe(
+          Effect.provide(testing(home, { databaseUrl: fresh(), doubles: held }), { local: true })
+        )
+      }).pipe(Effect.scoped)
+    )
+
     it.live(
       "is not there to be restored from once its end has begun, which is cut off and goes on",
       () =>

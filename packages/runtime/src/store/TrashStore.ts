@@ -102,16 +102,15 @@ export class TrashStore extends Context.Service<TrashStore>()("@deploy-mcp/runti
       /** Its deployments, and the artifacts that no other stage uses. */
       contents: Effect.fnUntraced(function* (whose: Whose, stage: StageId) {
         const { from } = rowsOf(whose)
-        const keptElsewhere = sql`SELECT artifact_key FROM ${from("releases")}
-          WHERE stage_id <> ${stage} AND state IN ('candidate', 'live', 'retired')`
+        const neededElsewhere = sql`SELECT artifact_key FROM ${from("releases")}
+            WHERE stage_id <> ${stage} AND state IN ('candidate', 'live', 'retired')
+          UNION SELECT artifact_key FROM ${from("deployments")}
+            WHERE stage_id <> ${stage} AND artifact_key IS NOT NULL AND status = 'running'`
         const artifacts = yield* Rows.all(Schema.Struct({ artifactKey: ArtifactKey }))(
           sql`SELECT artifact_key FROM ${from("releases")} WHERE stage_id = ${stage}
-              AND artifact_key NOT IN (${keptElsewhere})
+              AND artifact_key NOT IN (${neededElsewhere})
             UNION SELECT artifact_key FROM ${from("deployments")} WHERE stage_id = ${stage}
-              AND artifact_key IS NOT NULL
-              AND artifact_key NOT IN (${keptElsewhere})
-              AND artifact_key NOT IN (SELECT artifact_key FROM ${from("deployments")}
-                WHERE stage_id <> ${stage} AND artifact_key IS NOT NULL AND status = 'running')`
+              AND artifact_key IS NOT NULL AND artifact_key NOT IN (${neededElsewhere})`
         )
         const deployments = yield* Rows.all(Schema.Struct({ id: DeploymentId }))(
           sql`SELECT id FROM ${from("deployments")} WHERE stage_id = ${stage}`
