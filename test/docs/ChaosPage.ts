@@ -116,7 +116,7 @@ const real = ({ away, kills, takeovers }: ChaosReport) => {
         "",
         "## Real processes",
         "",
-        "`npm run chaos -- …`. Every live URL is asked a hundred times a second throughout.",
+        "`npm run chaos -- …`. Visitors ask every live URL again and again throughout, up to a hundred times a second.",
         "",
         ...table(["run", "what happens", "requests", "not answered well"], rows)
       ]

@@ -13,6 +13,11 @@ import { Effect, Fiber, Latch, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { againstOn, scene } from "./Scene.ts"
 
+const temporaryHome = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
 onEachDatabase((fresh) => {
   const against = againstOn(fresh)
 
@@ -43,10 +48,7 @@ onEachDatabase((fresh) => {
 
     it.live("is emptied too when control died before it could see to that", () =>
       Effect.gen(function* () {
-        const home = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
-          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-        )
+        const home = yield* temporaryHome
         const databaseUrl = fresh()
         const control = testing(home, { databaseUrl })
         yield* Effect.gen(function* () {
@@ -69,10 +71,7 @@ onEachDatabase((fresh) => {
     )
     it.live("takes along no build that a new service is about to use", () =>
       Effect.gen(function* () {
-        const home = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
-          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-        )
+        const home = yield* temporaryHome
         const [begun, go] = [yield* Latch.make(false), yield* Latch.make(false)]
         const slow = Layer.effect(
           Build,
@@ -106,10 +105,7 @@ onEachDatabase((fresh) => {
 
     it.live("takes along no build that a new service has found and is about to start", () =>
       Effect.gen(function* () {
-        const home = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
-          (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-        )
+        const home = yield* temporaryHome
         const go = yield* Latch.make(true)
         let found = 0
         const held = Layer.effect(
@@ -145,10 +141,7 @@ onEachDatabase((fresh) => {
       "is not there to be restored from once its end has begun, which is cut off and goes on",
       () =>
         Effect.gen(function* () {
-          const home = yield* Effect.acquireRelease(
-            Effect.sync(() => mkdtempSync(join(tmpdir(), "deploy-mcp-trash-"))),
-            (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-          )
+          const home = yield* temporaryHome
           const databaseUrl = fresh()
           const begun = yield* Latch.make(false)
           const never = Layer.effect(
