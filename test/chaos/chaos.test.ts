@@ -25,7 +25,9 @@ const holds = async (seed: string) => {
 describe("simulated lives", () => {
   for (let from = 0; from < seeds.length; from += perTest) {
     const some = seeds.slice(from, from + perTest)
-    it(`hold every invariant, seeds ${some[0]} to ${some.at(-1)}`, async () => {
+    it(`hold every invariant, seeds ${some[0]} to ${some.at(-1)}`, {
+      timeout: 180_000
+    }, async () => {
       for (const seed of some) await holds(seed)
     })
   }

@@ -14,7 +14,7 @@ describe("a planted bug", () => {
     }
   })
 
-  it("is noticed by an invariant", async () => {
+  it("is noticed by an invariant", { timeout: 180_000 }, async () => {
     const mutant = planted().find(({ name }) => name === "switch-before-healthy")
     assert.isDefined(mutant)
     const { invariants, where } = await examine(mutant, 50)

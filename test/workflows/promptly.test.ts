@@ -28,7 +28,7 @@ for (const [at, fresh] of eachDatabase().entries()) {
           }),
           { runner: aloneRunner("1 hour") }
         ),
-      60_000
+      180_000
     )
   })
 }
