@@ -16,7 +16,7 @@ interface Case {
   readonly end: ReadonlyArray<string> | null
 }
 
-export interface CallReport {
+interface CallReport {
   readonly lives: number
   readonly violations: ReadonlyArray<Violation & { readonly at: string }>
 }
@@ -35,7 +35,7 @@ const faults: ReadonlyArray<Verdict> = [
 const commit = "database.commit"
 
 /** Each call and each commit of the scenario, in each way. */
-export async function* failures(scenario: Scenario): AsyncGenerator<Case> {
+async function* failures(scenario: Scenario): AsyncGenerator<Case> {
   const calm = await liveThrough(scenario)
   yield { at: "without a fault", plan: {}, end: null }
   for (const [call, name] of calm.called) {
@@ -53,10 +53,7 @@ export async function* failures(scenario: Scenario): AsyncGenerator<Case> {
  * A caller asks for something else as each call is made, and the two take turns in a few ways; then again,
  * with the end of control after one of the calls that follow.
  */
-export async function* interruptions(
-  scenario: Scenario,
-  operation: Operation
-): AsyncGenerator<Case> {
+async function* interruptions(scenario: Scenario, operation: Operation): AsyncGenerator<Case> {
   const calm = await liveThrough(scenario)
   for (const [call, name] of calm.called) {
     const meanwhile = { call, operation }
@@ -72,7 +69,7 @@ export async function* interruptions(
   }
 }
 
-export interface Manner {
+interface Manner {
   /** The first life that breaks an invariant is the last. */
   readonly untilBroken?: boolean
   /** One life in so many is lived; absent: each. */

@@ -10,12 +10,13 @@ import { Principal } from "@deploy-mcp/domain/model/Principal"
 import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
 import { Effect, Fiber, Stream } from "effect"
 import {
-  choose,
   codeOf,
   command,
   filesOf,
   type Named,
   type Operation,
+  operationsOf,
+  secretOf,
   serviceNames
 } from "./Operations.ts"
 import { Simulation } from "./Simulation.ts"
@@ -113,20 +114,6 @@ export const liveThrough = async (
     life.simulation.close()
   }
 }
-
-const operationsOf = (seed: string, calm: boolean): ReadonlyArray<Operation> => {
-  const chance = chanceOf(`${seed}/operations`)
-  const first: ReadonlyArray<Operation> = [
-    { kind: "push", service: serviceNames[0], page: 0, hints: 1 },
-    { kind: "create", service: serviceNames[0] }
-  ]
-  const more = Array.from({ length: 6 + chance.below(14) }, () =>
-    choose(chance, calm, secretOf(seed))
-  )
-  return [...first, ...more]
-}
-
-const secretOf = (seed: string): string => `canary-${seed}-Xq7`
 
 /** What a life before all lives leaves, to be copied. */
 const makeTemplate = async (): Promise<Kept> => {

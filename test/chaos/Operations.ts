@@ -1,5 +1,5 @@
 /** What callers do to the platform in a simulated life, and how each is carried out. */
-import type { Chance } from "@deploy-mcp/domain/chaos/Chance"
+import { type Chance, chanceOf } from "@deploy-mcp/domain/chaos/Chance"
 import { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import { Services } from "@deploy-mcp/domain/commands/Services"
 import { CommandError } from "@deploy-mcp/domain/Failure"
@@ -39,8 +39,24 @@ export type Page = 0 | 1 | 2 | 3 | "build-fails" | "never-healthy" | "never-answ
 export const filesOf = (page: Page): Record<string, string> =>
   typeof page === "number" ? { page: String(page) } : { [page]: "" }
 
+/** What the callers of a whole life do. */
+export const operationsOf = (seed: string, calm: boolean): ReadonlyArray<Operation> => {
+  const chance = chanceOf(`${seed}/operations`)
+  const first: ReadonlyArray<Operation> = [
+    { kind: "push", service: serviceNames[0], page: 0, hints: 1 },
+    { kind: "create", service: serviceNames[0] }
+  ]
+  const more = Array.from({ length: 6 + chance.below(14) }, () =>
+    choose(chance, calm, secretOf(seed))
+  )
+  return [...first, ...more]
+}
+
+/** What must be read nowhere in that life. */
+export const secretOf = (seed: string): string => `canary-${seed}-Xq7`
+
 /** `calm`: no cancel and nothing that takes long, so that the end follows from the commands alone. */
-export const choose = (chance: Chance, calm: boolean, secret: string): Operation => {
+const choose = (chance: Chance, calm: boolean, secret: string): Operation => {
   const service = chance.pick(serviceNames)
   const roll = chance.below(100)
   if (roll < 14) return { kind: "create", service }
