@@ -55,7 +55,11 @@ require("node:http").createServer((request, response) => {
 export const logs: Benchmark = {
   id: "logs",
   run: async (world) => {
-    const platform = await startPlatform({ DEPLOY_MCP_LOG_RATE: String(limit) })
+    // Room for all that is printed: a reader that is behind for seconds loses nothing either.
+    const platform = await startPlatform({
+      DEPLOY_MCP_LOG_RATE: String(limit),
+      DEPLOY_MCP_LOG_SIZE: "64"
+    })
     try {
       await platform.api.call("deploy_files", { name, files: service })
       await platform.api.ended(name)
