@@ -57,7 +57,15 @@ describe("/metrics", () => {
     assert.deepStrictEqual([risen(good), risen(wrong), risen(within)], [5, 1, 6])
     assert.strictEqual(risen("deploy_mcp_edge_unmatched_requests_total"), 1)
     assert.strictEqual(after.get("deploy_mcp_edge_up"), 1)
-    assert.isAbove(after.get("deploy_mcp_home_free_bytes") ?? 0, 0)
+    const [free = 0, size = 0, watermark] = ["free", "size", "min_free"].map((what) =>
+      after.get(`deploy_mcp_home_${what}_bytes`)
+    )
+    assert.isTrue(free > 0 && size > free)
+    assert.strictEqual(watermark, 512 * 1024 ** 2)
+    assert.strictEqual(after.get("deploy_mcp_artifact_quota_bytes"), 50 * 1024 ** 3)
+    assert.strictEqual(after.get("deploy_mcp_repository_quota_bytes"), 10 * 1024 ** 3)
+    const { owner } = await platform.api.whoami()
+    assert.isAbove(after.get(`deploy_mcp_repository_bytes{owner="${owner}"}`) ?? 0, 0)
     assert.isAbove(after.get("deploy_mcp_database_bytes") ?? 0, 0)
     const artifacts = [...after].find(([name]) =>
       name.startsWith("deploy_mcp_artifact_bytes{owner=")

@@ -2,9 +2,10 @@
 import { randomBytes } from "node:crypto"
 import { readdirSync } from "node:fs"
 import { afterAll, assert, beforeAll, it } from "vitest"
+import { runCli } from "./CommandLine.ts"
 import { type Platform, startPlatform } from "./Platform.ts"
 
-const env = { DEPLOY_MCP_REPOSITORY_QUOTA: "1" }
+const env = { DEPLOY_MCP_REPOSITORY_QUOTA: "1", DEPLOY_MCP_ARTIFACT_QUOTA: "0" }
 const kibibyte = 1024
 
 let platform: Platform
@@ -28,9 +29,20 @@ const objects = () =>
 it("is told by the push that would need more, and none of it is kept", async () => {
   const url = await platform.api.repository("one")
   const tree = await platform.workTree()
-  const first = await tree.commit({ data: noise(800 * kibibyte) })
+  const first = await tree.commit({ data: noise(1250 * kibibyte) })
   assert.strictEqual((await tree.push(url)).code, 0)
   assert.deepStrictEqual(await uses(), ["Repositories have 1 of 1 MiB."])
+  const other = await platform.api.repository("two")
+  const { owner } = await platform.api.whoami()
+  const doctor = await runCli(platform, ["doctor"], platform.folder)
+  assert.match(
+    doctor.stdout,
+    new RegExp(
+      String.raw`! quotas +repositories of 1 MiB an owner: ${owner} 1 MiB \(9\d %\)\n.*DEPLOY_MCP_REPOSITORY_QUOTA`,
+      "u"
+    )
+  )
+  assert.include(doctor.stdout, "artifacts without a quota: nobody has any")
   const before = objects()
 
   await tree.commit({ data: noise(800 * kibibyte) })
@@ -46,7 +58,6 @@ it("is told by the push that would need more, and none of it is kept", async () 
   assert.include(remote.stdout, first)
 
   // All of them count, whatever the door.
-  const other = await platform.api.repository("two")
   assert.notStrictEqual((await tree.push(other)).code, 0)
   const files = { "index.html": noise(600 * kibibyte) }
   const { cause, code } = await platform.api.refused("deploy_files", { name: "three", files })

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
@@ -174,7 +175,12 @@ describe("the command line", () => {
 
   it("says when the disk has less room than the platform wants to keep", async () => {
     const { stdout } = await run(["doctor"], { DEPLOY_MCP_MIN_FREE_DISK: String(1024 ** 4) })
-    assert.match(stdout, /✗ disk +\d+ MiB free; below \d+ MiB nothing is built/u)
+    assert.match(stdout, /✗ disk +\d+ of \d+ MiB free; below \d+ MiB nothing is built/u)
+    const { bavail, bsize } = statfsSync(world)
+    const most = String(Math.floor((0.75 * bavail * bsize) / 1024 ** 2))
+    const soon = await run(["doctor"], { DEPLOY_MCP_MIN_FREE_DISK: most })
+    assert.match(soon.stdout, /! disk .*\n +→ Free some of it before builds are refused/u)
+    assert.match(stdout, /✓ quotas +counted while the platform runs/u)
   })
 })
 

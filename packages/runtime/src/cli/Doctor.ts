@@ -6,6 +6,7 @@ import { fences, table } from "./Fences.ts"
 import { reconciled } from "./LastReconciled.ts"
 import * as Machine from "./Machine.ts"
 import { finish, paint } from "./Output.ts"
+import { quotas } from "./Quotas.ts"
 
 export const doctor = Command.make(
   "doctor",
@@ -35,6 +36,7 @@ export const doctor = Command.make(
       yield* Machine.home(folder),
       yield* Machine.disk(folder, minFreeDisk),
       ...running.findings,
+      ...(yield* quotas(port, running.control)),
       yield* reconciled(folder),
       ...(yield* Machine.instances(folder, settingsFile)),
       yield* Machine.port("port", port, running.control, "DEPLOY_MCP_PORT"),

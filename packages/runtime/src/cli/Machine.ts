@@ -5,7 +5,7 @@ import { connect } from "node:net"
 import { dirname, join } from "node:path"
 import { Effect, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import { freeDisk } from "../FreeDisk.ts"
+import { diskOf } from "../DiskOf.ts"
 import { readSettings } from "../instances/SettingsFile.ts"
 
 export const Finding = Schema.Struct({
@@ -195,14 +195,16 @@ const databaseIn = (folder: string): string => {
 export const disk = Effect.fnUntraced(function* (folder: string, minimum: number) {
   const target = (yield* exists(folder)) ? folder : dirname(folder)
   if (!(yield* exists(target))) return warn("disk", `there is no ${target}`, "Make that folder.")
-  const free = Math.floor((yield* freeDisk(target)) / 1024 ** 2)
-  return free >= minimum
-    ? ok("disk", `${free} MiB free${databaseIn(folder)}`)
-    : fail(
-        "disk",
-        `${free} MiB free; below ${minimum} MiB nothing is built`,
-        "Free some of it, or set DEPLOY_MCP_MIN_FREE_DISK lower."
-      )
+  const { free, size } = yield* diskOf(target)
+  const [left, all] = [free, size].map((bytes) => Math.floor(bytes / 1024 ** 2))
+  const mark = minimum > 0 ? `; below ${minimum} MiB nothing is built` : ""
+  const room = `${left} of ${all} MiB free${mark}`
+  if (free < minimum * 1024 ** 2) {
+    return fail("disk", room, "Free some of it, or set DEPLOY_MCP_MIN_FREE_DISK lower.")
+  }
+  return free < 2 * minimum * 1024 ** 2
+    ? warn("disk", room, "Free some of it before builds are refused.")
+    : ok("disk", `${room}${databaseIn(folder)}`)
 })
 
 /** The providers that the settings name, without trying them. */

@@ -4,6 +4,7 @@ import type { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { Effect } from "effect"
 import { Gits } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
+import type { Whose } from "../store/Owned.ts"
 import { RepositoryStore, repositoryIn } from "../store/RepositoryStore.ts"
 
 export const repositoryQuota = Effect.gen(function* () {
@@ -11,16 +12,30 @@ export const repositoryQuota = Effect.gen(function* () {
   const repositories = yield* RepositoryStore
   const gits = yield* Gits
 
-  /** Bytes. */
-  const used = Effect.fnUntraced(function* (owner: OwnerId) {
-    const rows = (yield* repositories.list(owner)).filter(({ host }) => host === gitHost)
-    const sizes = yield* Effect.forEach(
+  const measured = Effect.fnUntraced(function* (whose: Whose) {
+    const rows = (yield* repositories.list(whose)).filter(({ host }) => host === gitHost)
+    return yield* Effect.forEach(
       rows,
-      (row) => gits.get(row.gitInstance).bytes(repositoryIn(row)),
+      (row) =>
+        Effect.map(gits.get(row.gitInstance).bytes(repositoryIn(row)), (bytes) => ({
+          owner: row.ownerName,
+          bytes
+        })),
       { concurrency: 8 }
     )
-    return sizes.reduce((sum, size) => sum + size, 0)
   })
+
+  /** Bytes. */
+  const used = (owner: OwnerId) =>
+    Effect.map(measured(owner), (all) => all.reduce((sum, { bytes }) => sum + bytes, 0))
+
+  /** Bytes of each who has any repository. */
+  const usedByOwner = (whose: Whose) =>
+    Effect.map(measured(whose), (all) => {
+      const sums = new Map<string, number>()
+      for (const { bytes, owner } of all) sums.set(owner, (sums.get(owner) ?? 0) + bytes)
+      return [...sums].map(([owner, bytes]) => ({ owner, bytes }))
+    })
 
   /** Why so many bytes more may not be kept; null: they may. */
   const objection = Effect.fnUntraced(function* (owner: OwnerId, more: number) {
@@ -36,7 +51,7 @@ export const repositoryQuota = Effect.gen(function* () {
     )
   })
 
-  return { quota, used, objection }
+  return { quota, used, usedByOwner, objection }
 })
 
 const kibibytes = (bytes: number) => `${Math.ceil(bytes / 1024)} KiB`

@@ -12,22 +12,47 @@ export const edgeMetrics = (measured: Measured | null): string => {
   return measured === null ? up : [up, ...ofNode(measured), ...ofServices(measured)].join("")
 }
 
+type ByOwner = ReadonlyArray<{ readonly owner: string; readonly bytes: number }>
+
 /** All in bytes. */
 interface DiskUse {
   readonly free: number
+  readonly size: number
+  /** With less free nothing is built. */
+  readonly minFree: number
   readonly database: number
-  readonly artifacts: ReadonlyArray<{ readonly owner: string; readonly bytes: number }>
+  readonly artifacts: ByOwner
+  readonly artifactQuota: number
+  readonly repositories: ByOwner
+  readonly repositoryQuota: number
 }
 
-export const diskMetrics = ({ artifacts, database, free }: DiskUse): string =>
-  family("home_free_bytes", "gauge", "Room on the disk of the home", [[{}, free]]) +
-  family("database_bytes", "gauge", "What rows and workflows take", [[{}, database]]) +
-  family(
-    "artifact_bytes",
-    "gauge",
-    "Artifacts that an owner has, as far as the quota counts them",
-    artifacts.map(({ bytes, owner }) => [{ owner }, bytes])
-  )
+/** A limit that is not set has no sample, so that nobody computes a share of it. */
+export const diskMetrics = (use: DiskUse): string => {
+  const gauge = (name: string, help: string, samples: ReadonlyArray<Sample>) =>
+    family(name, "gauge", help, samples)
+  const limit = (bytes: number): ReadonlyArray<Sample> => (bytes <= 0 ? [] : [[{}, bytes]])
+  const byOwner = (all: ByOwner): ReadonlyArray<Sample> =>
+    all.map(({ bytes, owner }) => [{ owner }, bytes])
+  return [
+    gauge("home_free_bytes", "Room on the disk of the home", [[{}, use.free]]),
+    gauge("home_size_bytes", "The whole disk of the home", [[{}, use.size]]),
+    gauge("home_min_free_bytes", "Room without which nothing is built", limit(use.minFree)),
+    gauge("database_bytes", "What rows and workflows take", [[{}, use.database]]),
+    gauge(
+      "artifact_bytes",
+      "Artifacts that an owner has, as far as the quota counts them",
+      byOwner(use.artifacts)
+    ),
+    gauge("artifact_quota_bytes", "What one owner's may have", limit(use.artifactQuota)),
+    gauge(
+      "repository_bytes",
+      "Repositories on the built-in host that an owner has",
+      byOwner(use.repositories)
+    ),
+    gauge("repository_quota_bytes", "What one owner's may have", limit(use.repositoryQuota))
+  ].join("")
+}
 
 export const deploymentMetrics = (open: ReadonlyMap<string, number>): string =>
   family(

@@ -2,7 +2,8 @@
 import { Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import { freeDisk } from "../FreeDisk.ts"
+import { repositoryQuota } from "../commands/RepositoryQuota.ts"
+import { diskOf } from "../DiskOf.ts"
 import type { Deploys } from "../Instances.ts"
 import { edgeInstance } from "../instances/Builtin.ts"
 import { measured } from "../Measured.ts"
@@ -17,7 +18,8 @@ import { deploymentMetrics, diskMetrics, edgeMetrics } from "./EdgeMetrics.ts"
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const publisher = yield* Publisher
-    const { home } = yield* Platform
+    const { artifactQuota, home, minFreeDisk } = yield* Platform
+    const repositories = yield* repositoryQuota
     const everyone = yield* EveryOwner
     const deployments = yield* DeploymentStore
     const usage = yield* UsageStore
@@ -41,9 +43,14 @@ export const layer = HttpRouter.use((router) =>
         const own = yield* PrometheusMetrics.format()
         const rows = deploymentMetrics(yield* deployments.open(everyone))
         const disk = diskMetrics({
-          free: yield* freeDisk(home),
+          ...(yield* diskOf(home)),
+          minFree: minFreeDisk,
           database: yield* usage.database,
-          artifacts: yield* usage.artifactsByOwner(everyone)
+          artifacts: yield* usage.artifactsByOwner(everyone),
+          artifactQuota,
+          // A host that can't say keeps nobody from the rest.
+          repositories: yield* Effect.orElseSucceed(repositories.usedByOwner(everyone), () => []),
+          repositoryQuota: repositories.quota
         })
         const text =
           own + rows + disk + edgeMetrics(yield* Effect.provideContext(measured(everyone), context))

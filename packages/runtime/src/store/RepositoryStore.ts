@@ -3,7 +3,7 @@ import { Ids, OwnerId, RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import type { Repository, RepositoryIdentity } from "@deploy-mcp/domain/model/Service"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import { ownedRows } from "./Owned.ts"
+import { ownedRows, type Whose } from "./Owned.ts"
 import * as Rows from "./Rows.ts"
 
 export const RepositoryRow = Schema.Struct({
@@ -65,9 +65,9 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
           Rows.first(RepositoryRow)(sql`SELECT * FROM ${rowsOf(owner).from("repositories")}
             WHERE host = ${identity.host} AND owner_name = ${identity.owner} AND name = ${identity.name}`),
 
-        list: (owner: OwnerId) =>
+        list: (whose: Whose) =>
           Rows.all(RepositoryRow)(
-            sql`SELECT * FROM ${rowsOf(owner).from("repositories")} ORDER BY host, owner_name, name`
+            sql`SELECT * FROM ${rowsOf(whose).from("repositories")} ORDER BY host, owner_name, name`
           ),
 
         /** With its tokens; run it inside a transaction. */
@@ -83,7 +83,6 @@ export class RepositoryStore extends Context.Service<RepositoryStore>()(
           ),
 
         /** Forgets the owner's that have expired. */
-
         addToken: Effect.fnUntraced(function* (token: {
           readonly owner: OwnerId
           readonly repository: RepositoryId

@@ -5,7 +5,7 @@
 import type { Artifact } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentId, OwnerId, StageId } from "@deploy-mcp/domain/model/Ids"
 import { Effect } from "effect"
-import { freeDisk } from "../FreeDisk.ts"
+import { diskOf } from "../DiskOf.ts"
 import { Builds } from "../Instances.ts"
 import { Platform } from "../Platform.ts"
 import { EveryOwner } from "../store/Owned.ts"
@@ -74,7 +74,7 @@ export const makeRoom = Effect.gen(function* () {
     forBuild: Effect.fnUntraced(function* (owner: OwnerId) {
       yield* withinQuota(owner, null)
       if (minFreeDisk <= 0) return
-      const free = yield* freeDisk(home)
+      const { free } = yield* diskOf(home)
       if (free >= minFreeDisk) return
       return yield* failed(
         "disk_full",
