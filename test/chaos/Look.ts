@@ -1,5 +1,5 @@
 /** Reads what invariants look at: rows by a connection of its own, and the worlds themselves. */
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import type {
@@ -10,6 +10,7 @@ import type {
   VariableView,
   WorldView
 } from "@deploy-mcp/domain/chaos/WorldView"
+import { commitNote } from "@deploy-mcp/providers/git/memory/GitMemory"
 import { trashRetention } from "./Control.ts"
 import type { SimulatedTime } from "./Time.ts"
 import type { Worlds } from "./Worlds.ts"
@@ -95,6 +96,10 @@ export class Look {
       artifacts: namesIn(join(home, "artifacts"))
         .filter((name) => name.endsWith(".json"))
         .map((name) => name.slice(0, -5)),
+      builtFrom: (artifact) => {
+        const note = join(home, "artifacts", artifact, commitNote)
+        return existsSync(note) ? readFileSync(note, "utf8") : null
+      },
       builds,
       leftovers: [
         ...namesIn(join(home, "work")).map((name) => `the work folder of ${name} is there still`),

@@ -85,7 +85,9 @@ export const invariants: ReadonlyArray<Invariant> = [
           const all = newestFirst(now, stage)
           const committed = all.find(({ status }) => status === "committed")
           return [
-            ...(all[0]?.status === "superseded" ? [`${service}: the newest was superseded`] : []),
+            ...(all[0]?.status === "superseded" || all[0]?.code === "superseded"
+              ? [`${service}: the newest was superseded`]
+              : []),
             ...(committed !== undefined && live !== null && committed.release !== live
               ? [`${service}: #${committed.number} succeeded last and is not live`]
               : [])
@@ -306,6 +308,21 @@ export const invariants: ReadonlyArray<Invariant> = [
       now.stages
         .filter(({ overdue }) => overdue)
         .map(({ service }) => `${service} is in the trash still`)
+  },
+  {
+    id: "own-commit",
+    sentence: "A release is built from the commit that its deployment names.",
+    when: "rest",
+    check: (now) =>
+      now.releases
+        .filter(({ state }) => isKept(state))
+        .flatMap(({ artifact, deployment, release }) => {
+          const from = now.builtFrom(artifact)
+          const named = now.deployments.find((one) => one.deployment === deployment)?.commit
+          return from === null || named === undefined || from === named
+            ? []
+            : [`${release} is of ${named} and was built from ${from}`]
+        })
   },
   {
     id: "one-build",

@@ -87,6 +87,8 @@ export interface WorldView {
   readonly node: ReadonlyArray<NodeStageView>
   /** Keys of the artifacts that are kept. */
   readonly artifacts: ReadonlyArray<string>
+  /** The commit whose files an artifact was built from; null: nobody can see it. */
+  readonly builtFrom: (artifact: string) => string | null
   /** How often each artifact was built since it was last removed, faults of builds aside. */
   readonly builds: ReadonlyMap<string, number>
   /** The rest of what is there, by what it is of, e.g. folders in which deployments work. */

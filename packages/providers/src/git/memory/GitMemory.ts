@@ -9,6 +9,9 @@ import type { RepositoryId } from "@deploy-mcp/domain/model/Ids"
 import { type BranchName, CommitSha } from "@deploy-mcp/domain/model/Names"
 import { Context, Effect, Layer } from "effect"
 
+/** The file of a checkout that names its commit. */
+export const commitNote = ".commit"
+
 type Files = Readonly<Record<string, string>>
 
 /** What a test does to the world that the double keeps; it outlives the provider. */
@@ -72,7 +75,7 @@ export const provider: Layer.Layer<Git, never, GitWorld> = Layer.effect(
             return Effect.fail(new GitError({ reason: new Rejected({ failure }) }))
           }
           rmSync(directory, { recursive: true, force: true })
-          for (const [name, text] of Object.entries({ ".commit": commit, ...files })) {
+          for (const [name, text] of Object.entries({ [commitNote]: commit, ...files })) {
             mkdirSync(dirname(join(directory, name)), { recursive: true })
             writeFileSync(join(directory, name), text)
           }
