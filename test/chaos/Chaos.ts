@@ -1,6 +1,7 @@
 /**
  * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other. A seed that
- * breaks an invariant is printed, and is a regression once it is named in regressions.json.
+ * breaks an invariant is printed, and is a regression once it is named in regressions.json. `--times N`: each
+ * seed is lived N times and has to tell the same story.
  * `--calls`: see EveryCall.ts; `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
  * `--first`: cases of EveryCall.ts and lives until one breaks. `--report` puts what was found into
  * docs/chaos.json.
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     calls: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
+    times: { type: "string", default: "1" },
     trace: { type: "string" }
   }
 })
@@ -49,6 +51,24 @@ const many = async (from: number, count: number, untilFirst: boolean) => {
   console.log(JSON.stringify({ ...lives, cpuSeconds: Math.round(seconds) }))
   keep({ lives })
   return totals.broken === 0
+}
+
+/** Whether each seed tells one story however often it is lived. */
+const sameEachTime = async (from: number, count: number, times: number) => {
+  let unequal = 0
+  for (let seed = from; seed < from + count; seed += 1) {
+    const { hash } = await live(`${seed}`)
+    for (let time = 1; time < times; time += 1) {
+      const again = await live(`${seed}`)
+      if (again.hash === hash) continue
+      unequal += 1
+      console.log(`seed ${seed} tells another story the ${time + 1}. time`)
+    }
+  }
+  const repeats = { seeds: count, times, unequal }
+  console.log(JSON.stringify(repeats))
+  keep({ repeats })
+  return unequal === 0
 }
 
 const tellBroken = (where: string, violations: ReadonlyArray<Violation>) => {
@@ -123,7 +143,8 @@ const run = () => {
   if (values.calls) return everyCall()
   if (values.trace !== undefined) return tell(values.trace)
   if (values.first) return untilBroken(Number(values.seeds))
-  return many(Number(values.from), Number(values.seeds), false)
+  const [from, count, times] = [Number(values.from), Number(values.seeds), Number(values.times)]
+  return times > 1 ? sameEachTime(from, count, times) : many(from, count, false)
 }
 
 process.exitCode = (await run()) ? 0 : 1

@@ -34,6 +34,8 @@ export interface ChaosReport {
     readonly broken: number
     readonly deploymentsPerSecondAndCore: number
   }
+  /** Seeds that were lived again and again, and how often one told another story than the first time. */
+  readonly repeats?: { readonly seeds: number; readonly times: number; readonly unequal: number }
   readonly crashPoints?: ReadonlyArray<{
     readonly scenario: string
     /** One crash at each, or one at each of two. */

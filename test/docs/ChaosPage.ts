@@ -33,7 +33,7 @@ export const renderChaos = (found: ChaosReport): string =>
     ""
   ].join("\n")
 
-const simulated = ({ lives }: ChaosReport) =>
+const simulated = ({ lives, repeats }: ChaosReport) =>
   lives === undefined
     ? []
     : [
@@ -53,7 +53,14 @@ const simulated = ({ lives }: ChaosReport) =>
               lives.deploymentsPerSecondAndCore
             ]
           ]
-        )
+        ),
+        ...(repeats === undefined
+          ? []
+          : [
+              "",
+              `\`--seeds ${repeats.seeds} --times ${repeats.times} --report\`: ${repeats.seeds} seeds were lived ${repeats.times} times each, and`,
+              `${repeats.unequal} lives told another story than the first one of their seed.`
+            ])
       ]
 
 const points = ({ crashPoints }: ChaosReport) =>
