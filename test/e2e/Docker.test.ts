@@ -59,6 +59,7 @@ build = "docker"
 socket = "${docker.engine.socket}"
 address = "${docker.engine.address}"
 drain = "500 millis"
+restart_limit = 2
 `
   const push = async (files: Files, name = "shop") => {
     await tree.commit(files)
@@ -143,6 +144,32 @@ drain = "500 millis"
     await platform.kill9("edge")
     await answers("shop", "v4")
     await answers("page", "a page")
+  })
+
+  it("pauses what ends too often, and starts the next release", async () => {
+    await platform.api.repository("mortal")
+    await platform.api.createService({ repo: "mortal", name: "mortal" })
+    const server = `require("node:http").createServer((request, response) => {
+      if (request.url === "/end") process.exit(9)
+      response.end("alive")
+    }).listen(process.env.PORT)
+`
+    assert.match(
+      (await push({ ...nodeApp("v1"), "server.js": server }, "mortal")).output,
+      /: live/u
+    )
+    await eventually("it is paused", async () => {
+      const { status } = await platform.api.service("mortal")
+      if (status === "live") await platform.get("mortal", { path: "/end" }).catch(() => {})
+      return status === "paused"
+    })
+    const { next } = await platform.api.service("mortal")
+    assert.match(next, /^paused: The process ended 2 times within ten minutes.*redeploy_service/u)
+    await eventually("its container has ended", async () => (await running()).length === 1)
+    await platform.api.redeploy("mortal")
+    assert.strictEqual((await platform.api.ended("mortal")).status, "live")
+    await answers("mortal", "alive")
+    await platform.api.remove("mortal")
   })
 
   it("leaves nothing of a service that is deleted", async () => {

@@ -1,18 +1,21 @@
 /** What holds of containers on a real engine, beyond what every Deploy promises. */
 import type { ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import type { LogLine } from "@deploy-mcp/domain/model/LogLine"
-import type { ImageWorkload, ProcessFailure, StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
+import type { ImageWorkload, ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { assert, it, layer as withLayer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import * as Engine from "../../testing/DockerEngine.ts"
 import {
-  type Control,
   command,
   control,
   controlOf,
   DockerNode,
   deafProvider,
+  healthy,
+  inspect,
+  often,
   page,
+  released,
   stageOf,
   visit
 } from "./DockerNode.ts"
@@ -20,12 +23,6 @@ import {
 const world = Layer.merge(DockerNode.layer, Engine.layer)
 const { DockerEngine } = Engine
 
-const healthy = (told: Control, release: ReleaseId | null) =>
-  release === null
-    ? Effect.die("nothing is routed to")
-    : told.until(release, ({ state }) => state === "healthy")
-
-const often = Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(1500)])
 const untilFound = { until: (found: string | null) => found !== null, schedule: often }
 const eventually = (isSo: () => boolean) =>
   Effect.sync(isSo).pipe(Effect.repeat({ until: (so) => so, schedule: often }))
@@ -33,27 +30,6 @@ const eventually = (isSo: () => boolean) =>
 /** Its page is what this prints. */
 const printing = (line: string) =>
   `mkdir /tmp/site; (${line}) > /tmp/site/index.html 2>&1; exec httpd -f -p "$PORT" -h /tmp/site`
-
-const released = ({ releases }: StageSpec): ReleaseId => {
-  const [first] = releases
-  if (first === undefined) throw new Error("a stage without a release")
-  return first.release
-}
-
-const inspect = (release: ReleaseId | null) =>
-  Effect.gen(function* () {
-    const { call } = yield* DockerEngine
-    const filters = encodeURIComponent(JSON.stringify({ label: [`deploy-mcp.release=${release}`] }))
-    const listed = yield* call("GET", `/containers/json?filters=${filters}`)
-    const id = /"Id":"([0-9a-f]{64})"/u.exec(listed.text)?.[1]
-    const { text } = yield* call("GET", `/containers/${id}/json`)
-    return {
-      id,
-      text,
-      pid: Number(/"Pid":(\d+)/u.exec(text)?.[1]),
-      address: /"IPAddress":"(\d[^"]*)"/u.exec(text)?.[1] ?? ""
-    }
-  })
 
 if (Engine.isInstalled) {
   withLayer(world, { excludeTestServices: true })("containers of the docker provider", (it) => {

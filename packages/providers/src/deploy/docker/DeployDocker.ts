@@ -1,11 +1,14 @@
 /** Runs image releases in containers of the Docker Engine on this machine. An ingress leads there. */
+import { join } from "node:path"
 import { Deploy, DeployError, type Observation } from "@deploy-mcp/domain/Deploy"
 import { Unavailable, Unsupported } from "@deploy-mcp/domain/Fault"
 import type { StageId } from "@deploy-mcp/domain/model/Ids"
+import { defaultPauseAfter } from "@deploy-mcp/domain/node/Backoff"
 import { neededOf, type StageSpec } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Host, make } from "@deploy-mcp/domain/Provider"
 import { Config, Deferred, Duration, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import * as NodeState from "./NodeState.ts"
+import * as Paused from "./Paused.ts"
 import * as Session from "./Session.ts"
 import { stageLog } from "./StageLog.ts"
 
@@ -24,6 +27,11 @@ const config = Config.all({
   logSize: Config.Int("log_size").pipe(Config.withDefault(10)),
   /** Ended containers that are kept for each stage, so that what they printed can be read. */
   keep: Config.Int("keep").pipe(Config.withDefault(4)),
+  /**
+   * Ends of a live process within ten minutes after which it is paused: it is started again by the next
+   * release alone. 0: never.
+   */
+  restartLimit: Config.Int("restart_limit").pipe(Config.withDefault(defaultPauseAfter)),
   /** Containers may write anywhere in themselves, without a limit on the disk. */
   writable: Config.Boolean("writable").pipe(Config.withDefault(false))
 })
@@ -42,6 +50,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
     Deploy,
     Effect.gen(function* () {
       const { directory } = yield* Host
+      const paused = Paused.make(join(directory, "paused"))
       let state: NodeState.NodeState | null = null
       let problem = ""
       let connected: Connected | null = null
@@ -52,7 +61,7 @@ const layer = ({ socket, ...settings }: Config.Success<typeof config>) =>
           state ??= yield* NodeState.open(directory)
           const { attach, change, key } = state
           yield* attach(epoch)
-          const session = yield* Session.open({ socket, settings, key, epoch, out })
+          const session = yield* Session.open({ socket, settings, key, paused, epoch, out })
           const lost = yield* Deferred.make<never, DeployError>()
           connected = { epoch, session, change, lost }
           problem = ""

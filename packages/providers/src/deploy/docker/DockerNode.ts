@@ -34,7 +34,8 @@ export class DockerNode extends Context.Service<DockerNode, { readonly directory
 }
 
 const providerAt = (
-  choose: (socket: string) => Effect.Effect<string, never, DockerNode | Scope.Scope>
+  choose: (socket: string) => Effect.Effect<string, never, DockerNode | Scope.Scope>,
+  restartLimit = 0
 ) =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -51,7 +52,8 @@ const providerAt = (
         grace: Duration.seconds(1),
         logSize: 1,
         writable: false,
-        keep: 4
+        keep: 4,
+        restartLimit
       }).pipe(Layer.provide(Layer.succeed(Host, host)))
     })
   )
@@ -59,6 +61,9 @@ const providerAt = (
 export const provider = providerAt(Effect.succeed)
 /** The same engine behind a wire that carries every change and loses its first answer. */
 export const deafProvider = providerAt((socket) => deafSocket(socket))
+
+/** Three ends are too many for it. */
+export const impatientProvider = providerAt(Effect.succeed, 3)
 
 /** A control that speaks to the node until the end of the scope. */
 export interface Control {
@@ -163,6 +168,37 @@ export const page = (text: string, more: Partial<ImageWorkload> = {}) =>
     `mkdir /tmp/site && echo -n '${text}' > /tmp/site/index.html && exec httpd -f -p "$PORT" -h /tmp/site`,
     more
   )
+
+export const often = Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(1500)])
+
+/** What is told of the release once it is healthy. */
+export const healthy = (told: Control, release: ReleaseId | null) =>
+  release === null
+    ? Effect.die("nothing is routed to")
+    : told.until(release, ({ state }) => state === "healthy")
+
+/** The first of a stage. */
+export const released = ({ releases }: StageSpec): ReleaseId => {
+  const [first] = releases
+  if (first === undefined) throw new Error("a stage without a release")
+  return first.release
+}
+
+/** The container of a release that runs, with all that the engine says of it; without an id: there is none. */
+export const inspect = (release: ReleaseId | null) =>
+  Effect.gen(function* () {
+    const { call } = yield* DockerEngine
+    const filters = encodeURIComponent(JSON.stringify({ label: [`deploy-mcp.release=${release}`] }))
+    const listed = yield* call("GET", `/containers/json?filters=${filters}`)
+    const id = /"Id":"([0-9a-f]{64})"/u.exec(listed.text)?.[1]
+    const { text } = yield* call("GET", `/containers/${id}/json`)
+    return {
+      id,
+      text,
+      pid: Number(/"Pid":(\d+)/u.exec(text)?.[1]),
+      address: /"IPAddress":"(\d[^"]*)"/u.exec(text)?.[1] ?? ""
+    }
+  })
 
 const deafSocket = (socketPath: string) =>
   Effect.gen(function* () {

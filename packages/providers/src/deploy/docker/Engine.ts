@@ -3,6 +3,7 @@ import type { ReleaseObserved } from "@deploy-mcp/domain/node/NodeProtocol"
 import type { Duration, Effect, Queue, Scope, Semaphore } from "effect"
 import type { DockerApi, Event } from "./DockerApi.ts"
 import type { NodeKey } from "./NodeState.ts"
+import type { Paused } from "./Paused.ts"
 
 export interface Settings {
   /** In front of the names of containers and networks. */
@@ -18,12 +19,15 @@ export interface Settings {
   readonly writable: boolean
   /** How many containers that have ended are kept for each stage, for what they printed. */
   readonly keep: number
+  /** So many ends of a live process within ten minutes pause it; 0: none do. */
+  readonly restartLimit: number
 }
 
 export interface Engine {
   readonly api: DockerApi
   readonly settings: Settings
   readonly key: NodeKey
+  readonly paused: Paused
   /** Of the labels: the platform with this key, and no other. */
   readonly platform: string
   /** A network is not removed while a container is being made for it. */

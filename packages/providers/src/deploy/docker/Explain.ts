@@ -4,7 +4,7 @@ import { evidenceLines, explainExit, keptLines } from "@deploy-mcp/domain/node/E
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { type Duration, Effect, Stream } from "effect"
 import { type Contained, secretsOf } from "./Container.ts"
-import type { Inspected } from "./DockerApi.ts"
+import type { Event, Inspected } from "./DockerApi.ts"
 import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
 import { lines, type Printed, secondsText } from "./LogFrames.ts"
@@ -22,6 +22,13 @@ export interface Exit {
   /** Null: not known. */
   readonly at: bigint | null
 }
+
+/** That a `die` event tells of. */
+export const exitOf = ({ Actor, timeNano }: Event, oom: boolean): Exit => ({
+  code: Number(Actor.Attributes.exitCode ?? 0),
+  at: BigInt(timeNano),
+  oom
+})
 
 /** Why it ended, with what it printed in that run. */
 export const explain = (engine: Engine, run: Run, { at, code, oom }: Exit) =>

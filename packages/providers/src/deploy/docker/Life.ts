@@ -1,9 +1,10 @@
 /**
  * The life of a release's container: made, started, healthy, started again by the engine when it
- * ends. What is known comes from the engine each time, so that it does not matter who made it.
+ * ends, and left alone when that is too often. What is known comes from the engine each time, so that
+ * it does not matter who made it.
  */
 
-import { countEnds, defaultBackoff } from "@deploy-mcp/domain/node/Backoff"
+import { countEnds, defaultBackoff, makeBreaker } from "@deploy-mcp/domain/node/Backoff"
 import type {
   ImageWorkload,
   ProcessFailure,
@@ -16,9 +17,10 @@ import type { Contained } from "./Container.ts"
 import type { Event, Inspected } from "./DockerApi.ts"
 import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
-import { type Exit, explain, type Run, silence } from "./Explain.ts"
+import { type Exit, exitOf, explain, type Run, silence } from "./Explain.ts"
 import { nanoseconds } from "./LogFrames.ts"
 import { notStarted } from "./Make.ts"
+import { pause } from "./Retire.ts"
 
 export interface Place {
   /** The container of the release that is there; null: there is none. */
@@ -26,6 +28,8 @@ export interface Place {
   /** Null: nobody wants it to be made. */
   readonly make: (port: number | null) => Effect.Effect<string | ProcessFailure | null, DockerError>
   readonly workload: () => ImageWorkload | null
+  /** Why it is not to be started any more; null: it may run. */
+  readonly paused: Effect.Effect<ProcessFailure | null, DockerError>
   readonly tell: (
     change: Pick<ReleaseObserved, "state" | "port" | "endpoint" | "restarts" | "failure">
   ) => void
@@ -34,9 +38,11 @@ export interface Place {
 /** A host port can be somebody else's. */
 const portAttempts = 20
 
-/** Ends when the release has failed for good, or when nobody wants it to be made. */
+/** Ends when the release has failed for good or is paused, or when nobody wants it to be made. */
 export const live = (engine: Engine, place: Place): Effect.Effect<void, DockerError> =>
   Effect.gen(function* () {
+    const paused = yield* place.paused
+    if (paused !== null) return yield* rest(engine, place, paused)
     let port: number | null = null
     let attempts = 0
     for (;;) {
@@ -54,6 +60,7 @@ export const live = (engine: Engine, place: Place): Effect.Effect<void, DockerEr
         yield* engine.api.remove(held.id)
         continue
       }
+      if (end !== "port taken" && end.code === "paused") return yield* rest(engine, place, end)
       if (end === "port taken") return fail(place, notStarted("No free port was found for it."))
       const isElsewhere = end.code === "wrong_port" && port === null
       if (!isElsewhere || place.workload()?.port !== null) return fail(place, end)
@@ -66,12 +73,20 @@ export const live = (engine: Engine, place: Place): Effect.Effect<void, DockerEr
 const fail = (place: Place, failure: ProcessFailure) =>
   place.tell({ state: "failed", port: null, restarts: 0, failure })
 
-/** Until it is gone or, before it was ever healthy, until it has failed. */
+const rest = (engine: Engine, place: Place, why: ProcessFailure) =>
+  Effect.gen(function* () {
+    fail(place, why)
+    const held = yield* place.find
+    if (held !== null) yield* pause(engine, held, why)
+  })
+
+/** Until it is gone, has ended too often or, before it was ever healthy, has failed. */
 const watch = (engine: Engine, place: Place, held: Contained) =>
   Effect.gen(function* () {
     const { api, settings } = engine
     const events = yield* engine.hear(held.id)
     const restart = countEnds(defaultBackoff)
+    const oneTooMany = makeBreaker({ ...defaultBackoff, pauseAfter: settings.restartLimit })
     let there = yield* api.inspect(held.id)
     if (there === null) return "destroyed"
     let restarts = there.RestartCount
@@ -113,8 +128,11 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
           : yield* explain(engine, run, end)
       if (!everHealthy) return cause
 
+      const now = yield* steadyMillis
+      const breaking = oneTooMany(cause, now)
+      if (breaking !== null) return breaking
       restarts += 1
-      const counted = restart(cause, (yield* steadyMillis) - since)
+      const counted = restart(cause, now - since)
       failure = counted.failure
       place.tell({ state: "starting", port: null, restarts, failure })
       there = yield* api.inspect(held.id)
@@ -193,13 +211,12 @@ const endOf = (
     const started = nanoseconds(State.StartedAt)
     let oom = false
     let end: Exit | "destroyed" = "destroyed"
-    yield* heard(events, ({ Action, Actor, timeNano }) => {
-      const at = BigInt(timeNano)
+    yield* heard(events, (event) => {
       // A number of JSON is exact to some hundred nanoseconds only.
-      if (at / 1_000_000n < started / 1_000_000n) return false
-      if (Action === "oom") oom = true
-      if (Action !== "die") return false
-      end = { code: Number(Actor.Attributes.exitCode ?? 0), at, oom }
+      if (BigInt(event.timeNano) / 1_000_000n < started / 1_000_000n) return false
+      if (event.Action === "oom") oom = true
+      if (event.Action !== "die") return false
+      end = exitOf(event, oom)
       return true
     })
     return end

@@ -2,6 +2,7 @@
  * Takes containers out of service. They get another name and stay for a while, stopped: so what
  * they printed can still be read, and nobody takes one for what is wanted.
  */
+import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
 import { Effect } from "effect"
 import { type Contained, endedName, platformLabel } from "./Container.ts"
 import type { DockerError } from "./DockerSocket.ts"
@@ -19,6 +20,16 @@ export const retire = ({ api, settings }: Engine, ones: ReadonlyArray<Contained>
       ),
     { concurrency: "unbounded", discard: true }
   )
+
+/**
+ * Stops one that is wanted, and keeps why: the note comes first, so that whoever is in control after a
+ * crash does not start it. The engine does not either, once it was told to stop it.
+ */
+export const pause = (
+  { api, paused, settings }: Engine,
+  { id, release, worker }: Contained,
+  why: ProcessFailure
+) => Effect.andThen(paused.note(release, worker, why), api.stop(id, settings.grace))
 
 /** Of a stage's containers that have ended the newest stay; those that still run are stopped. */
 export const tidy = (

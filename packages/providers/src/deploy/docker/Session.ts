@@ -9,6 +9,7 @@ import * as DockerApi from "./DockerApi.ts"
 import type { DockerError } from "./DockerSocket.ts"
 import type { Engine, Settings } from "./Engine.ts"
 import type { NodeKey } from "./NodeState.ts"
+import type { Paused } from "./Paused.ts"
 import { makeStage, type Stage } from "./Stage.ts"
 
 export interface Session {
@@ -24,6 +25,7 @@ export interface SessionOptions {
   readonly socket: string
   readonly settings: Settings
   readonly key: NodeKey
+  readonly paused: Paused
   readonly epoch: number
   readonly out: Queue.Enqueue<Observation>
 }
@@ -32,6 +34,7 @@ export const open = ({
   epoch,
   key,
   out,
+  paused,
   settings,
   socket
 }: SessionOptions): Effect.Effect<Session, DockerError, Scope.Scope> =>
@@ -47,6 +50,7 @@ export const open = ({
       api,
       settings,
       key,
+      paused,
       platform,
       making: yield* Semaphore.make(1),
       hear: (id) =>

@@ -42,7 +42,7 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
       api.containers([platformLabel(engine.platform), stageLabel(id)]),
       (found) => found.flatMap((one) => containedIn(one) ?? [])
     )
-    const shift = yield* makeShift(engine, containers)
+    const shift = yield* makeShift(engine, id, containers)
 
     const tell = (release: ReleaseId, change: Parameters<Place["tell"]>[0]) => {
       const observed: ReleaseObserved = { type: "release", stage: id, release, ...change }
@@ -77,6 +77,7 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
             : make(engine, { ...spec, release, workload: wanted, worker: null, port })
         },
         workload,
+        paused: engine.paused.find(release, null),
         tell: (change) => tell(release, change)
       }
     }
@@ -93,8 +94,8 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
         if (workload.kind === "static") return
         yield* FiberMap.remove(leaving, release)
         if (yield* FiberMap.has(lives, release)) return
-        const state = known.get(release)?.state
-        known.set(release, known.get(release) ?? null)
+        const told = known.get(release) ?? null
+        known.set(release, told)
         if (workload.kind === "process") {
           const failure = notStarted("This node runs images, not directories.")
           return tell(release, { state: "failed", port: null, restarts: 0, failure })
@@ -109,7 +110,8 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
             endpoint: workload
           })
         }
-        if (state !== "failed") return yield* begin(release)
+        if (told?.state !== "failed") return yield* begin(release)
+        if (told.failure?.code === "paused") return
         // A routed release worked once: elsewhere, or before its engine was set up anew.
         if (spec?.route === release) yield* begin(release, again(release))
       })
@@ -133,6 +135,7 @@ export const makeStage = (engine: Engine, id: StageId): Effect.Effect<Stage, nev
         // Those who are being answered, and those whom the ingress still sends here.
         if (known.get(release)?.state === "healthy") yield* Effect.sleep(settings.drain)
         yield* clear(release)
+        yield* engine.paused.forget(release)
         tell(release, { state: "stopped", port: null, restarts: 0, failure: null })
         known.delete(release)
         everHealthy.delete(release)
