@@ -33,8 +33,8 @@ import type { Link } from "./Link.ts"
 import { clockOf, type SimulatedTime, Turns } from "./Time.ts"
 import type { Worlds } from "./Worlds.ts"
 
-/** Milliseconds that a deleted service can be brought back here. */
-export const trashRetention = 60_000
+/** Milliseconds that a deleted service can be brought back here: long enough for a timer that is in the journal. */
+export const trashRetention = 65_000
 
 /** How time goes by here, in milliseconds. */
 export interface Pace {
