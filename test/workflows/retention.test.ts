@@ -11,6 +11,7 @@ import * as Forgetting from "@deploy-mcp/runtime/retention/Retention"
 import { Retention } from "@deploy-mcp/runtime/retention/Retention"
 import { forPlatform } from "@deploy-mcp/runtime/store/Owned"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
+import { UsageStore } from "@deploy-mcp/runtime/store/UsageStore"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -197,6 +198,23 @@ onEachDatabase((fresh) => {
           assert.strictEqual((yield* prune).keys, 1)
           assert.isEmpty((yield* it.list()).filter((one) => one.number === number))
           assert.notStrictEqual((yield* again).number, number)
+        })
+      )
+    )
+
+    it.live("takes of a deployment what docs/retention.md states", () =>
+      against(
+        Effect.gen(function* () {
+          const it = yield* scene
+          const { database } = yield* UsageStore
+          for (let page = 1; page <= 10; page += 1) yield* deploy(it, `${page}`)
+          yield* untilQuiet
+          const before = yield* database
+          for (let page = 11; page <= 60; page += 1) yield* deploy(it, `${page}`)
+          yield* untilQuiet
+          const each = ((yield* database) - before) / 50
+          assert.isAbove(each, 1024)
+          assert.isAtMost(each, 16 * 1024)
         })
       )
     )
