@@ -2,6 +2,7 @@
  * What the control of one role wants of this node, as far as it was accepted: the newest spec of each stage with
  * epoch and revision, on disk before anybody acts on it. Older words are refused.
  */
+import { readFileSync } from "node:fs"
 import { mkdir, readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { StageSpec, ToEdge } from "@deploy-mcp/domain/node/NodeProtocol"
@@ -112,7 +113,8 @@ const readStages = async (folder: string, log: Log) => {
   let damaged = false
   for (const name of await readdir(folder)) {
     const path = join(folder, name)
-    const spec = name.endsWith(".json") ? decodeStage(await readFile(path, "utf8")) : null
+    // At once: to wait for each of a thousand small files takes ten times as long as to read them.
+    const spec = name.endsWith(".json") ? decodeStage(readFileSync(path, "utf8")) : null
     if (spec !== null && `${spec.stage}.json` === name) {
       stages.set(spec.stage, spec)
       continue

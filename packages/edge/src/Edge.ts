@@ -102,7 +102,10 @@ const serve = async (
   const folder = join(home, "edge")
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const nodeKey = await loadNodeKey(folder)
-  const desired = await loadDesiredStates(folder, log)
+  const [desired, plain] = await Promise.all([
+    loadDesiredStates(folder, log),
+    options.makeProcesses({ home, homeId: homeIdOf(home) })
+  ])
   const meters = makeMeters()
   const runtimeLog = makeRuntimeLog({
     folder: join(home, "logs", "runtime"),
@@ -113,7 +116,6 @@ const serve = async (
       meters.of(stage).droppedLines += lines
     }
   })
-  const plain = await options.makeProcesses({ home, homeId: homeIdOf(home) })
   // For who asks about this machine without asking the platform.
   const fences = JSON.stringify({ pid: process.pid, isolation: plain.isolation })
   await writeAtomic(join(home, "run", "isolation.json"), fences)
@@ -172,10 +174,12 @@ const serve = async (
   const limits = { ...defaultLimits, ...options.limits }
   const apps = makeApps({ hostnames, meters, appsDomain, patience, idleMs, connectMs, limits })
   const listener = makeListener(apps, limits)
+  // First, but nobody is heard before they are all there: what they start would only keep it waiting.
+  const listening = listener.move(options.appsPort)
   for (const role of roles) {
     for (const spec of desired.of[role].stages.values()) stages[role].put(spec)
   }
-  await listener.move(options.appsPort)
+  await listening
   if (listener.problem !== null) log(listener.problem)
   const { isolation } = processes
   const { publicKey } = nodeKey

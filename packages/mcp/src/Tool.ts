@@ -88,12 +88,19 @@ export const make = <
       Effect.flatMap((value) => Effect.orDie(encode(value))),
       Effect.map((json) => fit(json, cut))
     )
-  const inputSchema = advertiseInput(input)
-  const outputSchema = advertiseOutput(output)
+  let inputSchema: ObjectSchema | undefined
+  let outputSchema: ObjectSchema | undefined
   return {
     ...words,
-    inputSchema: plans ? withPlan(inputSchema) : inputSchema,
-    outputSchema: plans ? orPlan(outputSchema) : outputSchema,
+    // Made when a list is first asked for: those of all tools would be a tenth of the platform's start.
+    get inputSchema() {
+      inputSchema ??= plans ? withPlan(advertiseInput(input)) : advertiseInput(input)
+      return inputSchema
+    },
+    get outputSchema() {
+      outputSchema ??= plans ? orPlan(advertiseOutput(output)) : advertiseOutput(output)
+      return outputSchema
+    },
     invoke: plans ? planning(perform) : perform
   }
 }

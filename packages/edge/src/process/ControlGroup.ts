@@ -135,7 +135,8 @@ export const outOfMemoryKills = async (group: ControlGroup): Promise<number> => 
 /** Kills all that is in it and removes it. A frozen process outlives SIGKILL until it is thawed. */
 export const removeControlGroup = async (group: ControlGroup): Promise<void> => {
   const deadline = performance.now() + 5000
-  let left = directories(group)
+  // Most often there is nobody in it any more.
+  let left = await removeDirectories(directories(group))
   for (
     let wait = 1;
     left.length > 0 && performance.now() < deadline;
@@ -143,12 +144,17 @@ export const removeControlGroup = async (group: ControlGroup): Promise<void> => 
   ) {
     await thaw(group)
     for (const pid of await processesOf(group)) kill(pid)
-    const still = await Promise.all(
-      left.map((path) => rmdir(path).then(() => null, stillThere(path)))
-    )
-    left = still.filter((path) => path !== null)
-    if (left.length > 0) await pause(wait)
+    await pause(wait)
+    left = await removeDirectories(left)
   }
+}
+
+/** Those that are still there. */
+const removeDirectories = async (paths: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+  const still = await Promise.all(
+    paths.map((path) => rmdir(path).then(() => null, stillThere(path)))
+  )
+  return still.filter((path) => path !== null)
 }
 
 export const processesOf = async (group: ControlGroup): Promise<ReadonlyArray<number>> => {

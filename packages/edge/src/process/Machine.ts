@@ -48,10 +48,15 @@ export interface SlotTools {
   readonly nft: string | null
 }
 
+/** What is known of a machine before a sandbox was tried: enough to clear away what was left on it. */
+export type Traces = Pick<Machine, "homeId" | "files" | "controlGroups" | "slots">
+
+/** `clear` is called once, and is over when this is. */
 export const probeMachine = async (
   givenHome: string,
   homeId: string,
-  wanted: SandboxChoice = "auto"
+  wanted: SandboxChoice = "auto",
+  clear: (traces: Traces) => Promise<void> = async () => {}
 ): Promise<Machine> => {
   await mkdir(givenHome, { recursive: true })
   const home = await realpath(givenHome)
@@ -78,7 +83,10 @@ export const probeMachine = async (
   }
   const enclave =
     !root && ip && nsenter && setpriv && unshare ? { ip, nsenter, setpriv, unshare } : null
-  const sandbox = await chooseSandbox(wanted, bwrap, files)
+  const [sandbox] = await Promise.all([
+    chooseSandbox(wanted, bwrap, files),
+    clear({ homeId, files, controlGroups, slots })
+  ])
   return {
     home,
     homeId,

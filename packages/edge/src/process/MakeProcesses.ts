@@ -28,8 +28,7 @@ export const makeProcesses = async (
   options: ProcessesOptions,
   backoff: Backoff = defaultBackoff
 ): Promise<Processes> => {
-  const probed = await probeMachine(options.home, options.homeId, options.sandbox)
-  await reap(probed)
+  const probed = await probeMachine(options.home, options.homeId, options.sandbox, reap)
   const { egress, machine, pool, ...chosen } = await chooseLaunch(
     probed,
     options.egress ?? { reach: "none", allow: [] }
