@@ -4,8 +4,10 @@ import { join } from "node:path"
 import type { Deployments } from "@deploy-mcp/domain/commands/Deployments"
 import { Logs } from "@deploy-mcp/domain/Logs"
 import { RepositoryId } from "@deploy-mcp/domain/model/Ids"
+import { ServiceName } from "@deploy-mcp/domain/model/Names"
 import { GitWorld } from "@deploy-mcp/providers/git/memory/GitMemory"
 import { Platform } from "@deploy-mcp/runtime/Platform"
+import { Publisher } from "@deploy-mcp/runtime/Publisher"
 import type { DifferenceKind } from "@deploy-mcp/runtime/reconcile/Difference"
 import * as Reconcilers from "@deploy-mcp/runtime/reconcile/Reconciler"
 import { forPlatform } from "@deploy-mcp/runtime/store/Owned"
@@ -173,6 +175,59 @@ onEachDatabase((fresh) => {
             const [stage] = it.node.stages.values()
             return stage?.generation === Number(row?.generation)
           })
+      )
+    )
+
+    it.live("finds nothing wrong with what a node that came back still starts, or can't", () =>
+      against(
+        Effect.gen(function* () {
+          const it = yield* scene
+          it.commit({ page: "A" })
+          yield* it.create()
+          const { number } = yield* it.settled()
+          yield* it.quiet((yield* it.row(number)).id)
+          const { reconcile } = yield* Reconcilers.Reconciler
+          const { awaitRelease } = yield* Publisher
+          for (const state of ["starting", "failed"] as const) {
+            for (const release of it.node.running.keys()) {
+              it.node.running.set(release, state)
+              it.node.restart(it.node.runs)
+              yield* awaitRelease(release, (observed) => observed.state === state)
+            }
+            assert.deepStrictEqual(yield* reconcile, [], state)
+          }
+        }).pipe(Effect.provide(forPlatform(Reconcilers.layer(prompt))))
+      )
+    )
+
+    it.live("tells a node everything once, however much it has forgotten", () =>
+      against(
+        Effect.gen(function* () {
+          const it = yield* scene
+          it.commit({ page: "A" })
+          const names = ["one", "two", "three"].map((name) => ServiceName.make(name))
+          for (const name of names) {
+            yield* it.create(name)
+            yield* it.settled(name)
+          }
+          const sql = yield* SqlClient
+          const { reconcile } = yield* Reconcilers.Reconciler
+          yield* rows(sql`UPDATE stages SET generation = generation + 5`)
+          const before = it.node.snapshots
+          const found = yield* reconcile
+          assert.deepStrictEqual(
+            found.map(({ kind }) => kind),
+            names.map(() => "node")
+          )
+          yield* Effect.sync(() => [...it.node.stages.values()]).pipe(
+            Effect.repeat({
+              schedule: Schedule.spaced("5 millis"),
+              until: (stages) => stages.every(({ generation }) => generation > 5)
+            })
+          )
+          assert.deepStrictEqual(yield* reconcile, [])
+          assert.strictEqual(it.node.snapshots, before + 1)
+        }).pipe(Effect.provide(forPlatform(Reconcilers.layer(prompt))))
       )
     )
 

@@ -209,7 +209,10 @@ export const makeNodePublisher = Effect.fnUntraced(function* (options: NodeOptio
   /** A stage without releases is nothing that a node would tell of. */
   const lacking = ({ row, releases }: WantedStage): ReadonlyArray<string> => {
     if (releases.length === 0) return []
-    const behind = (generation(row.id) ?? -1) < row.generation
+    const live = row.liveReleaseId === null ? undefined : seenReleases.get(row.liveReleaseId)
+    // A node that has just come back says where it leads visitors once there is somebody who answers.
+    const mayLead = live?.state !== "starting" && live?.state !== "failed"
+    const behind = mayLead && (generation(row.id) ?? -1) < row.generation
     const missing = releases.filter((release) => {
       const state = seenReleases.get(release.id)?.state
       return isProgram(release) && (state === undefined || state === "stopped")

@@ -108,8 +108,10 @@ const make = Effect.fnUntraced(function* ({ every, grace, settle }: ReconcileOpt
   const reconcile = Effect.gen(function* () {
     const found = yield* look
     const outcomes: Array<Reconciled["differences"][number]> = []
+    const done = new Set<Difference["mend"]>()
     for (const difference of found) {
-      const outcome = yield* mended(difference)
+      const outcome = yield* mended(difference, done.has(difference.mend))
+      if (outcome === "mended") done.add(difference.mend)
       outcomes.push({ kind: difference.kind, sentence: difference.sentence, outcome })
       yield* Metric.update(
         Metric.withAttributes(differencesFound, { kind: difference.kind, outcome }),
@@ -139,10 +141,11 @@ const make = Effect.fnUntraced(function* ({ every, grace, settle }: ReconcileOpt
 
 const nameOf = ({ kind, subject }: Difference) => `${kind} ${subject}`
 
-const mended = ({ sentence, remedy, mend }: Difference) =>
+/** `isDone`: the same remedy was just there for another difference. */
+const mended = ({ sentence, remedy, mend }: Difference, isDone: boolean) =>
   mend === null
     ? Effect.as(Effect.logWarning(`${sentence} Left: ${remedy}.`), "left" as const)
-    : mend.pipe(
+    : (isDone ? Effect.void : mend).pipe(
         Effect.andThen(Effect.logWarning(`${sentence} Mended: ${remedy}.`)),
         Effect.as("mended" as const),
         Effect.catchCause((cause) =>

@@ -29,6 +29,8 @@ export class NodeWorld extends Context.Service<
     readonly routes: Map<StageId, Array<ReleaseId | null>>
     /** What it says in its greeting that it runs without a port; undefined: it is older. */
     runs: ReadonlyArray<Runs> | undefined
+    /** How often it was told everything. */
+    snapshots: number
     /** It greets whoever is attached again, as a node does that was restarted in another version. */
     readonly restart: (runs: ReadonlyArray<Runs> | undefined) => void
     /** Greets one who is attached. */
@@ -41,6 +43,7 @@ export class NodeWorld extends Context.Service<
       running: new Map(),
       routes: new Map(),
       runs: ["worker", "schedule"],
+      snapshots: 0,
       greetings: new Set(),
       restart: (runs) => {
         world.runs = runs
@@ -90,7 +93,8 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
 
     const put = (spec: StageSpec) => {
       const known = world.stages.get(spec.stage)
-      if (known !== undefined && known.generation > spec.generation) return
+      // As an edge: an equal generation is the same content.
+      if (known !== undefined && known.generation >= spec.generation) return
       for (const { release } of known?.releases ?? []) {
         if (spec.releases.every((wanted) => wanted.release !== release)) stop(spec.stage, release)
       }
@@ -126,7 +130,9 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
                 Queue.offerUnsafe(out, releaseIs(stage, release, state))
               }
               for (const observation of dueOf(spec)) Queue.offerUnsafe(out, observation)
-              Queue.offerUnsafe(out, { type: "route", stage, generation, release: route })
+              if (route === null || world.running.get(route) === "healthy") {
+                Queue.offerUnsafe(out, { type: "route", stage, generation, release: route })
+              }
             }
           }
           outs.add(out)
@@ -141,6 +147,7 @@ export const provider: Layer.Layer<Deploy, never, NodeWorld> = Layer.effect(
         }),
       snapshot: (stages) =>
         Effect.sync(() => {
+          world.snapshots += 1
           for (const known of [...world.stages.values()]) {
             if (stages.every((spec) => spec.stage !== known.stage)) {
               remove(known.stage, known.generation)
