@@ -24,6 +24,7 @@ export const Planned = Schema.Struct({ key: ArtifactKey, plan: BuildPlan })
 
 export const layer = DeployService.toLayer(({ deployment }) =>
   Effect.gen(function* () {
+    if (yield* bringsBack(deployment)) return yield* goBack(deployment)
     const planned = yield* planBuild(deployment)
     yield* buildArtifact(deployment, planned)
     const release = yield* recordRelease(deployment, planned).pipe(
@@ -35,6 +36,29 @@ export const layer = DeployService.toLayer(({ deployment }) =>
     return release
   }).pipe(Effect.tapError((error) => recordFailure(deployment, error)))
 )
+
+/** Its row never says anything else. */
+const bringsBack = (deployment: DeploymentId) =>
+  DeploySteps.use((steps) => steps.bringsBack(deployment))
+
+/** Nothing is read or built, so that all before the commit point is one step. */
+const goBack = (deployment: DeploymentId) =>
+  Effect.gen(function* () {
+    const release = yield* bringBack(deployment).pipe(
+      DeployService.withCompensation(() => discardRelease(deployment))
+    )
+    yield* moveRoute(deployment, release)
+    yield* retirePrevious(deployment)
+    return release
+  })
+
+const bringBack = (deployment: DeploymentId) =>
+  Activity.make({
+    name: "bringBack",
+    success: ReleaseId,
+    error: DeploymentFailed,
+    execute: DeploySteps.use((steps) => guarded("bringBack", steps.bringBack(deployment)))
+  })
 
 const planBuild = (deployment: DeploymentId) =>
   Activity.make({

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import type { Failure } from "@deploy-mcp/domain/Failure"
 import { ArtifactKey, type BuildPlan } from "@deploy-mcp/domain/model/Artifact"
 import type { DeploymentPhase } from "@deploy-mcp/domain/model/Deployment"
-import type { DeploymentId, OwnerId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
+import type { DeploymentId, ReleaseId } from "@deploy-mcp/domain/model/Ids"
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { repositoryPath } from "@deploy-mcp/domain/model/Service"
 import { Vault } from "@deploy-mcp/domain/Vault"
@@ -27,6 +27,7 @@ import {
   ServiceStore,
   variableContext
 } from "../store/ServiceStore.ts"
+import { Transactions } from "../store/Transactions.ts"
 import { ArtifactTurn } from "./ArtifactTurn.ts"
 import { type DeploymentFailed, failed, orFailed, Retries } from "./DeploymentFailed.ts"
 import { makeRoom } from "./Room.ts"
@@ -60,6 +61,10 @@ const phaseSeconds = Metric.histogram("deploy_mcp_deployment_phase_seconds", {
 export class DeploySteps extends Context.Service<
   DeploySteps,
   {
+    /** It uses an earlier release again. */
+    readonly bringsBack: (deployment: DeploymentId) => Effect.Effect<boolean>
+    /** Starts what such a deployment brings back, until it is healthy. */
+    readonly bringBack: (deployment: DeploymentId) => Step<ReleaseId>
     readonly planBuild: (deployment: DeploymentId) => Step<Planned>
     readonly buildArtifact: (deployment: DeploymentId, planned: Planned) => Step<void>
     readonly recordRelease: (deployment: DeploymentId, key: ArtifactKey) => Step<ReleaseId>
@@ -73,6 +78,7 @@ export class DeploySteps extends Context.Service<
 >()("@deploy-mcp/runtime/DeploySteps") {}
 
 const make = Effect.gen(function* () {
+  const { whole } = yield* Transactions
   const platform = yield* Platform
   const everyone = yield* EveryOwner
   const deployments = yield* DeploymentStore
@@ -92,6 +98,8 @@ const make = Effect.gen(function* () {
 
   const workOf = (deployment: DeploymentId) => join(platform.home, "work", deployment)
 
+  const byId = (id: DeploymentId) => deployments.byId(everyone, id)
+
   const wholeMarker = (deployment: DeploymentId) => join(workOf(deployment), "whole")
 
   /** Enters a phase, or refuses because the deployment has ended. */
@@ -100,7 +108,7 @@ const make = Effect.gen(function* () {
       return yield* ended
     }
     yield* events.publish({ kind: "changed", deployment: id })
-    const deployment = yield* deployments.byId(everyone, id)
+    const deployment = yield* byId(id)
     const service = yield* services.byStage(deployment.ownerId, deployment.stageId)
     if (Option.isNone(service)) return yield* failed("cancelled", "The service was deleted.")
     return { deployment, service: service.value }
@@ -171,19 +179,39 @@ const make = Effect.gen(function* () {
     return { opened, fingerprints }
   })
 
-  /** There is nothing to find out: what was built is used again. */
-  const planOfRelease = Effect.fnUntraced(function* (owner: OwnerId, id: ReleaseId) {
-    const { artifact } = yield* releases.release(owner, id)
-    const kind = artifact.runtime.kind === "static" ? "static" : "node"
-    const plan: BuildPlan = { kind, toolchain: [], detected: "an earlier release" }
-    return { key: artifact.key, plan }
+  const bringsBack = (id: DeploymentId) =>
+    Effect.map(byId(id), ({ sourceReleaseId }) => sourceReleaseId !== null)
+
+  const bringBack = Effect.fnUntraced(function* (id: DeploymentId) {
+    const { ownerId, releaseId, sourceReleaseId, stageId, status } = yield* byId(id)
+    // A run that an older version began, whose steps had other names, may be past this.
+    if (status === "committed" && releaseId !== null) return releaseId
+    if (sourceReleaseId === null) return yield* ended
+    const { deployment, service } = yield* enter(id, "start")
+    const source = yield* releases.release(ownerId, sourceReleaseId)
+    // From its row on the release keeps its artifact; until then nobody may collect it.
+    const release = yield* Effect.gen(function* () {
+      const artifact = yield* orFailed(builds.get(service.buildInstance).find(source.artifact.key))
+      if (artifact === null) {
+        const past = yield* releases.everLive(ownerId, stageId)
+        const others = past.filter((one) => one.state === "retired" && one.id !== sourceReleaseId)
+        return yield* failed(
+          "cannot_roll_back",
+          "The build of that release is not kept any more.",
+          reachable(service.name, others)
+        )
+      }
+      return yield* releases.record(deployment, artifact, source.settings, source.variables)
+    }).pipe(alone)
+    if (release === null) return yield* ended
+    yield* publisher.publish(stageId)
+    yield* log.append(id, "platform", "an earlier release is used again; nothing is built")
+    yield* awaitHealthy(id, release)
+    return release
   })
 
   const planBuild = Effect.fnUntraced(function* (id: DeploymentId) {
     const { deployment, service } = yield* enter(id, "source")
-    if (deployment.sourceReleaseId !== null) {
-      return yield* planOfRelease(deployment.ownerId, deployment.sourceReleaseId)
-    }
     const plan = yield* planOf(deployment, service)
     const { fingerprints } = yield* buildVariables(service)
     const inputs = [
@@ -205,17 +233,6 @@ const make = Effect.gen(function* () {
       if (!(yield* deployments.claimArtifact(deployment.ownerId, id, key))) return yield* ended
       return yield* orFailed(build.find(key))
     }).pipe(alone)
-    if (known === null && deployment.sourceReleaseId !== null) {
-      const past = yield* releases.everLive(deployment.ownerId, deployment.stageId)
-      const others = past.filter(
-        (release) => release.state === "retired" && release.id !== deployment.sourceReleaseId
-      )
-      return yield* failed(
-        "cannot_roll_back",
-        "The build of that release is not kept any more.",
-        reachable(service.name, others)
-      )
-    }
     if (known === null) {
       const source = yield* checkOut(deployment, service)
       yield* Effect.sync(() => rmSync(wholeMarker(id), { force: true }))
@@ -236,9 +253,7 @@ const make = Effect.gen(function* () {
       yield* log.append(
         id,
         "platform",
-        deployment.sourceReleaseId === null
-          ? "nothing changed since the last build; its output is used again"
-          : "an earlier release is used again; nothing is built"
+        "nothing changed since the last build; its output is used again"
       )
     }
     yield* cleanUp(id)
@@ -251,20 +266,12 @@ const make = Effect.gen(function* () {
       return yield* failed("internal", "The build's output is gone; deploy again.")
     }
     yield* room.forArtifact(deployment.ownerId, artifact)
-    const { settings, variables } = yield* specOf(deployment, service)
-    const release = yield* releases.record(deployment, artifact, settings, variables)
+    const rows = yield* services.variables(service.ownerId, service.stageId)
+    const variables = rows.map((row) => row.id)
+    const release = yield* releases.record(deployment, artifact, service.settings, variables)
     if (release === null) return yield* ended
     yield* publisher.publish(deployment.stageId)
     return release
-  })
-
-  /** The service's settings and variables as they are; or as they were, for a release that comes back. */
-  const specOf = Effect.fnUntraced(function* (deployment: DeploymentRow, service: ServiceRow) {
-    if (deployment.sourceReleaseId !== null) {
-      return yield* releases.release(deployment.ownerId, deployment.sourceReleaseId)
-    }
-    const variables = yield* services.variables(service.ownerId, service.stageId)
-    return { settings: service.settings, variables: variables.map(({ id }) => id) }
   })
 
   /** Whoever takes the row back also tells the node, even when it is interrupted in between. */
@@ -302,15 +309,15 @@ const make = Effect.gen(function* () {
   })
 
   const moveRoute = Effect.fnUntraced(function* (id: DeploymentId, release: ReleaseId) {
-    const deployment = yield* deployments.byId(everyone, id)
-    if (deployment.status === "running") yield* enter(id, "route")
-    if (!(yield* releases.moveRoute(deployment.ownerId, id, deployment.stageId, release))) {
-      return yield* ended
-    }
+    const { ownerId, stageId, status } = yield* byId(id)
+    const enter = status === "running" ? deployments.enter(ownerId, id, "route") : Effect.void
+    const move = Effect.andThen(enter, releases.moveRoute(ownerId, id, stageId, release))
+    if (!(yield* whole(move))) return yield* ended
     // Live by its row from here on. The node is waited for so that "live" means that it answers.
-    yield* publisher.publish(deployment.stageId)
-    yield* publisher.awaitConverged(deployment.stageId).pipe(Effect.timeoutOption(nodePatience))
-    yield* deployments.settle(deployment.ownerId, id)
+    yield* publisher.publish(stageId)
+    yield* events.publish({ kind: "changed", deployment: id })
+    yield* publisher.awaitConverged(stageId).pipe(Effect.timeoutOption(nodePatience))
+    yield* deployments.settle(ownerId, id)
     yield* tellEnd(id)
   })
 
@@ -323,14 +330,14 @@ const make = Effect.gen(function* () {
 
   /** What was built serves a next try with other settings, unless there is no room for it. */
   const collectAfter = Effect.fnUntraced(function* (id: DeploymentId, { code }: Failure) {
-    const { stageId } = yield* deployments.byId(everyone, id)
+    const { stageId } = yield* byId(id)
     yield* room
       .collect(stageId, platform.keptReleases, code === "quota_exceeded" ? null : id)
       .pipe(Effect.catchCause((cause) => Effect.logWarning("artifacts were not collected", cause)))
   })
 
   const tellEnd = Effect.fnUntraced(function* (id: DeploymentId) {
-    const { stageId, status, createdAt, finishedAt } = yield* deployments.byId(everyone, id)
+    const { stageId, status, createdAt, finishedAt } = yield* byId(id)
     const outcome = { outcome: status === "committed" ? "live" : status }
     yield* Metric.update(Metric.withAttributes(deploymentsEnded, outcome), 1)
     yield* Metric.update(
@@ -375,6 +382,8 @@ const make = Effect.gen(function* () {
       )
 
   return {
+    bringsBack,
+    bringBack: tidy("start", bringBack),
     planBuild: tidy("source", planBuild),
     buildArtifact: tidy("build", buildArtifact),
     recordRelease,
