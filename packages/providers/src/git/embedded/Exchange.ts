@@ -15,6 +15,7 @@ import { always, type GitHost, readText } from "./GitHost.ts"
 import { arrivedIn, arrivedLine, parseReport } from "./Hooks.ts"
 import type { Receivers } from "./Receivers.ts"
 import { head } from "./Refs.ts"
+import type { Repacking } from "./Repack.ts"
 import { bytesBelow, type Sizes } from "./Sizes.ts"
 
 export interface ExchangeLimits {
@@ -28,16 +29,22 @@ interface Push {
   told: boolean
 }
 
-/** `lasting` outlives the exchange: it is where a push is finished whose pusher went away. */
+export interface Served {
+  readonly host: GitHost
+  readonly advertise: Advertise
+  readonly receivers: Receivers
+  readonly repacking: Repacking
+  readonly sizes: Sizes
+  readonly limits: ExchangeLimits
+  /** Outlives the exchange: it is where a push is finished whose pusher went away. */
+  readonly lasting: Scope.Scope
+}
+
 export const exchange = Effect.fn("Exchange.exchange")(function* (
-  host: GitHost,
-  advertise: Advertise,
-  receivers: Receivers,
-  sizes: Sizes,
-  limits: ExchangeLimits,
-  lasting: Scope.Scope,
+  served: Served,
   request: GitExchange
 ) {
+  const { advertise, host, lasting, limits, receivers } = served
   const repository = host.pathOf(request.repository)
   yield* admit(request, repository)
   const known = yield* advertise(request, repository)
@@ -67,7 +74,7 @@ export const exchange = Effect.fn("Exchange.exchange")(function* (
   const received = yield* Effect.forkScoped(handOn(request, backend, limits.maxPushBytes))
   yield* Effect.forkScoped(
     Effect.andThen(
-      answerWhetherThereIsRoom(request, repository, sizes, backend),
+      answerWhetherThereIsRoom(request, repository, served, backend),
       showProgress(request, backend, push)
     )
   )
@@ -165,7 +172,7 @@ const handOn = (request: GitExchange, backend: Backend.Backend, maxPushBytes: nu
 const answerWhetherThereIsRoom = Effect.fnUntraced(function* (
   { objection }: GitExchange,
   repository: string,
-  sizes: Sizes,
+  { repacking, sizes }: Served,
   backend: Backend.Backend
 ) {
   yield* backend.awaitReport(arrivedLine)
@@ -173,14 +180,22 @@ const answerWhetherThereIsRoom = Effect.fnUntraced(function* (
   const folder = arrivedIn(backend.reported())
   const bytes = folder === null ? 0 : yield* bytesBelow(join(repository, "objects", folder))
   const why = bytes === 0 || objection === undefined ? null : yield* objection(bytes)
-  if (why === null) yield* sizes.grow(repository, bytes)
-  yield* Backend.write(backend.answer, why === null ? "ok\n" : `${why.replace(control, "")}\n`)
+  if (why !== null) return yield* Backend.write(backend.answer, `${why.replace(control, "")}\n`)
+  yield* sizes.grow(repository, bytes)
+  const moving = Effect.andThen(
+    Backend.write(backend.answer, "ok\n"),
+    backend.awaitReport(allMoved)
+  )
+  yield* repacking.without(repository, moving)
 })
+
+/** Its objects are in place and its refs have moved. */
+const allMoved = /(^|\n)end\n$/u
 
 /** The refs have moved when the hook reports; the push ends when the hook has nothing to print. */
 const showProgress = (request: GitExchange, backend: Backend.Backend, push: Push) =>
   Effect.gen(function* () {
-    yield* backend.awaitReport(/(^|\n)end\n$/u)
+    yield* backend.awaitReport(allMoved)
     const { ended, moved } = parseReport(backend.reported())
     if (!ended) return
     push.told = true

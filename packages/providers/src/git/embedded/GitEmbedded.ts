@@ -10,6 +10,7 @@ import { exchange } from "./Exchange.ts"
 import * as GitHost from "./GitHost.ts"
 import * as Receivers from "./Receivers.ts"
 import { branches, head } from "./Refs.ts"
+import * as Repack from "./Repack.ts"
 import { ensure, remove, sweep } from "./Repositories.ts"
 import * as Sizes from "./Sizes.ts"
 
@@ -18,6 +19,11 @@ const config = Config.all({
   maxPushBytes: Config.Int("max_push_bytes").pipe(Config.withDefault(100 * 1024 * 1024)),
   /** How long one fetch or push can take, with the deployment that it shows. */
   timeLimit: Config.Duration("time_limit").pipe(Config.withDefault(Duration.minutes(15))),
+  /**
+   * Between two looks for repositories that pushes have made many small files of, which are then packed
+   * together. 0: they stay as they are.
+   */
+  repackEvery: Config.Duration("repack_every").pipe(Config.withDefault(Duration.minutes(10))),
   /** Bytes of all files of a commit that is checked out. */
   maxSourceBytes: Config.Int("max_source_bytes").pipe(Config.withDefault(500 * 1024 * 1024)),
   /** Files of a commit that is checked out. */
@@ -42,13 +48,23 @@ const make = (settings: Config.Success<typeof config>) =>
         Effect.repeat(Schedule.spaced("10 minutes")),
         Effect.forkScoped
       )
+      const repacking = Repack.make(sizes)
+      const { repackEvery } = settings
+      if (!Duration.isZero(repackEvery)) {
+        yield* Effect.flatMap(host, repacking.everyOne).pipe(
+          Effect.catch(({ reason }) => Effect.logWarning("Nothing was repacked", reason)),
+          Effect.delay(repackEvery),
+          Effect.forever,
+          Effect.forkScoped
+        )
+      }
       return Git.of({
         ensureRepository: (repository) =>
           Effect.flatMap(host, (host) => ensure(host, host.pathOf(repository))),
         removeRepository: (repository) =>
           Effect.flatMap(host, (host) =>
             Effect.andThen(
-              remove(host, host.pathOf(repository)),
+              repacking.without(host.pathOf(repository), remove(host, host.pathOf(repository))),
               sizes.forget(host.pathOf(repository))
             )
           ),
@@ -65,12 +81,16 @@ const make = (settings: Config.Success<typeof config>) =>
         commit: (repository, branch, files, message) =>
           Effect.flatMap(host, (host) =>
             commitFiles(host, settings, host.pathOf(repository), branch, files, message).pipe(
+              (work) => repacking.without(host.pathOf(repository), work),
               Effect.ensuring(sizes.forget(host.pathOf(repository)))
             )
           ),
         exchange: (request) =>
           Effect.flatMap(Effect.all([host, advertise]), ([host, advertise]) =>
-            exchange(host, advertise, receivers, sizes, settings, lasting, request)
+            exchange(
+              { host, advertise, receivers, repacking, sizes, limits: settings, lasting },
+              request
+            )
           )
       })
     })

@@ -136,7 +136,8 @@ export const readText = (file: string): Effect.Effect<string | null, GitError> =
     })
   )
 
-const isAbsent = (cause: unknown): boolean =>
+/** There is no such file or folder. */
+export const isAbsent = (cause: unknown): boolean =>
   cause instanceof Error &&
   "code" in cause &&
   (cause.code === "ENOENT" || cause.code === "ENOTDIR" || cause.code === "EISDIR")

@@ -63,7 +63,9 @@ export const sweep = Effect.fn("Repositories.sweep")(function* (host: GitHost) {
 })
 
 const isHalf = (path: string) =>
-  /\/(?:tmp_objdir-incoming-|tmp_pack_|tmp_idx_|fast_import_crash_)[^/]+$/.test(path)
+  /\/(?:tmp_objdir-incoming-|tmp_pack_|tmp_idx_|tmp_rev_|\.tmp-\d+-pack-|fast_import_crash_)[^/]+$/.test(
+    path
+  )
 const isLock = (path: string) => path.endsWith(".lock")
 
 /** A repository may be removed while we look. */
