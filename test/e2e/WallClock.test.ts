@@ -19,8 +19,11 @@ const hour = 3_600
 const day = 24 * hour
 
 const folder = mkdtempSync(join(realpathSync(tmpdir()), "deploy-mcp-clock-"))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const clock = wallClockIn(folder)
+afterAll(() => {
+  clock.clear()
+  rmSync(folder, { recursive: true, force: true })
+})
 const clocked = { ...clock.env, DEPLOY_MCP_EDGE: clock.around(join(root, "dist/edge.mjs")) }
 
 let platform: Platform

@@ -1,5 +1,5 @@
 /** The clock on the wall of processes that are under way, set as an operator or a bad time server sets it. */
-import { globSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, globSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 /** Debian's package libfaketime; undefined: it is not installed here. */
@@ -14,6 +14,8 @@ export interface WallClock {
   readonly set: (seconds: number) => void
   /** A program for Node.js that becomes `program`, with this clock. */
   readonly around: (program: string) => string
+  /** Takes away the memory that processes shared by it and left behind when they were killed. */
+  readonly clear: () => void
 }
 
 /** `folder` can be read by all those processes; the clock is right until it is set. */
@@ -35,6 +37,12 @@ export const wallClockIn = (folder: string): WallClock => {
   return {
     env,
     set,
+    clear: () => {
+      for (const shared of globSync("/dev/shm/{faketime_shm_,sem.faketime_sem_}*")) {
+        const pid = shared.slice(shared.lastIndexOf("_") + 1)
+        if (!existsSync(`/proc/${pid}`)) rmSync(shared, { force: true })
+      }
+    },
     around: (program) => {
       const wrapper = join(folder, "with-wall-clock.mjs")
       const args = "[process.execPath, ...process.execArgv, program]"
