@@ -108,4 +108,16 @@ describe("control groups", () => {
       await removeControlGroup(group)
     }
   })
+
+  it("are found again and again, and what a search that was killed left is taken away", async () => {
+    const probe = `deploy-mcp-probe-of-${process.getuid?.()}`
+    for (const groups of await available()) {
+      const left = await makeControlGroup(groups, probe)
+      assert.deepStrictEqual(await controlGroupNames(groups, probe), [probe])
+      await available()
+      // Another one may be searching at this very moment.
+      await eventually(async () => (await controlGroupNames(groups, probe)).length === 0 || null)
+      await removeControlGroup(left)
+    }
+  })
 })

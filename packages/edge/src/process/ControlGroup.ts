@@ -59,12 +59,13 @@ const usableGroups = async (mounted: MountedGroups): Promise<ControlGroups | nul
 const onlyWritable = async (groups: ControlGroups): Promise<ControlGroups | null> => {
   const roots = new Map<Controller, string>()
   for (const [controller, root] of groups.roots) {
-    const probe = join(root, `deploy-mcp-probe-${process.pid}`)
-    const writable = await mkdir(probe).then(
-      () => rmdir(probe).then(() => true),
-      () => false
+    // Of all of this user's: what one left that was killed, the next one takes away.
+    const probe = join(root, `deploy-mcp-probe-of-${process.getuid?.()}`)
+    const made = await mkdir(probe).then(
+      () => true,
+      ({ code }: NodeJS.ErrnoException) => code === "EEXIST"
     )
-    if (writable) roots.set(controller, root)
+    if (made && (await removeDirectories([probe])).length === 0) roots.set(controller, root)
   }
   return roots.size === 0 ? null : { version: groups.version, roots }
 }

@@ -39,11 +39,12 @@ export const findGroups: Effect.Effect<MountedGroups | null> = Effect.promise(as
 })
 
 const isUsable = async ({ version }: MountedGroups, controller: Controller, root: string) => {
-  const probe = join(root, `deploy-mcp-probe-build-${process.pid}`)
+  // Of all of this user's: what one left that was killed, the next one takes away.
+  const probe = join(root, `deploy-mcp-probe-build-of-${process.getuid?.()}`)
   try {
     if (version === 2) await writeFile(join(root, "cgroup.subtree_control"), `+${controller}`)
-    await mkdir(probe)
-    await rmdir(probe)
+    await mkdir(probe).catch(unless("EEXIST"))
+    await rmdir(probe).catch(unless("ENOENT"))
     return true
   } catch {
     return false
@@ -109,10 +110,12 @@ const removeGroup = (path: string): Effect.Effect<void> =>
   Effect.tryPromise(async () => {
     const pids = read(join(path, members)).split("\n").map(Number)
     for (const pid of pids) if (pid > 0) killOne(pid)
-    await rmdir(path).catch((cause: unknown) => {
-      if (errorCode(cause) !== "ENOENT") throw cause
-    })
+    await rmdir(path).catch(unless("ENOENT"))
   }).pipe(
     Effect.retry(Schedule.spaced("10 millis").pipe(Schedule.upTo({ duration: "5 seconds" }))),
     Effect.ignore
   )
+
+const unless = (code: string) => (cause: unknown) => {
+  if (errorCode(cause) !== code) throw cause
+}

@@ -1,11 +1,11 @@
 /** What hostile builds try, as real builds: each finds itself refused, and the machine goes on. */
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync } from "node:fs"
 import { createServer } from "node:net"
 import { networkInterfaces } from "node:os"
-import { dirname } from "node:path"
+import { dirname, join } from "node:path"
 import { OwnerId } from "@deploy-mcp/domain/model/Ids"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, type Scope } from "effect"
+import { Effect, Fiber, Option, Schedule, type Scope } from "effect"
 import { failure } from "../detection/DetectionBench.ts"
 import { packageRegistry } from "../PackageRegistry.ts"
 import { assertTidy, type Bench, hasBubblewrap, isRoot, makeBench } from "./BuildBench.ts"
@@ -211,6 +211,21 @@ const greedy = () => {
       assert.include(found.next, "memory_limit")
       assert.deepStrictEqual(left(), [])
       assertTidy(bench)
+    })
+  )
+
+  it.live("is limited as before when a search for control groups was killed", () =>
+    Effect.gen(function* () {
+      const probes = [...(groups?.roots.values() ?? [])].map((root) =>
+        join(root, `deploy-mcp-probe-build-of-${process.getuid?.()}`)
+      )
+      for (const probe of probes) mkdirSync(probe, { recursive: true })
+      assert.deepStrictEqual(yield* findGroups, groups)
+      // Another one may be searching at this very moment.
+      yield* Effect.sync(() => probes.some((probe) => existsSync(probe))).pipe(
+        Effect.repeat({ while: (left) => left, schedule: Schedule.spaced("5 millis") }),
+        Effect.timeout("10 seconds")
+      )
     })
   )
 
