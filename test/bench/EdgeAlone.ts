@@ -23,7 +23,7 @@ export const startEdgeAlone = async (
   const home = join(parent, "edge")
   mkdirSync(home)
   const port = await freePort()
-  const child = spawn(process.execPath, ["--max-semi-space-size=4", join(root, "dist/edge.mjs")], {
+  const child = spawn(process.execPath, ["--max-semi-space-size=16", join(root, "dist/edge.mjs")], {
     stdio: ["ignore", "ignore", "inherit"],
     env: { PATH: process.env.PATH, DEPLOY_MCP_HOME: home, DEPLOY_MCP_APPS_PORT: String(port) }
   })

@@ -56,12 +56,10 @@ export const makeApps = (options: AppsOptions): Listening => {
   }
   /** Why it does not even get to wait; null: it is in. */
   const refusal = (
-    head: RequestHead,
-    upgrade: boolean,
+    found: Stage | Page,
     { socket }: IncomingMessage,
     client: ServerResponse | Duplex
   ): Page | null => {
-    const found = find(head, upgrade)
     const isPage = "status" in found
     meters.enter(isPage ? null : found.spec.stage, client)
     if (isPage) return found
@@ -71,9 +69,10 @@ export const makeApps = (options: AppsOptions): Listening => {
   return {
     onRequest: (request, response) => {
       const head = readHead(request, false)
-      const refused = refusal(head, false, request, response)
+      const found = find(head, false)
+      const refused = refusal(found, request, response)
       if (refused !== null) return sendPage(request, response, refused)
-      admit(() => find(head, false), patience, {
+      admit(found, () => find(head, false), patience, {
         client: response,
         looks: () => isNavigation(request),
         refuse: (page) => sendPage(request, response, page),
@@ -88,9 +87,10 @@ export const makeApps = (options: AppsOptions): Listening => {
       // Without a listener, a client that resets the connection would be a fault of the edge.
       socket.on("error", () => socket.destroy())
       const head = readHead(request, true)
-      const refused = refusal(head, true, request, socket)
+      const found = find(head, true)
+      const refused = refusal(found, request, socket)
       if (refused !== null) return sendPageOnSocket(request, socket, refused)
-      admit(() => find(head, true), patience, {
+      admit(found, () => find(head, true), patience, {
         client: socket,
         looks: () => false,
         refuse: (page) => sendPageOnSocket(request, socket, page),

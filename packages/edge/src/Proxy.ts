@@ -86,8 +86,9 @@ const send = (
   let outgoing: ClientRequest
   try {
     outgoing = connect({
-      ...wayTo(endpoint),
-      ...(pooled ? { agent } : {}),
+      host: endpoint.host,
+      port: endpoint.port,
+      agent: pooled ? agent : wayTo(endpoint).agent,
       method: request.method,
       path: request.url,
       headers: head.fields,

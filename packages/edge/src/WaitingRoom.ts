@@ -38,8 +38,12 @@ export interface Patience {
   readonly places: number
 }
 
-/** `find` is asked again after each wait: the hostname may lead to another stage by then. */
+/**
+ * `found` is what `find` has just said; it is asked again after each wait, because the hostname may lead
+ * to another stage by then.
+ */
 export const admit = (
+  found: Stage | Page,
   find: () => Stage | Page,
   { holdMs, lookMs, places }: Patience,
   visitor: Visitor
@@ -51,8 +55,7 @@ export const admit = (
     began ??= now
     return ms - (now - began)
   }
-  const enter = (): void => {
-    const stage = find()
+  const enter = (stage = find()): void => {
     if ("status" in stage) {
       visitor.refuse(stage)
       return
@@ -79,7 +82,7 @@ export const admit = (
     if (ms > 0) wait(stage, Math.min(100, ms), visitor.client, enter)
     else visitor.refuse(failed(stage.spec.name, null))
   }
-  enter()
+  enter(found)
 }
 
 const stateOf = ({ observed }: Release): StartState =>

@@ -4,9 +4,9 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Dial, Endpoint } from "./Processes.ts"
 
-/** Keeps connections as the options say. */
+/** Keeps connections as the options say; all of its requests have to lead to the endpoint. */
 export const agentFor = ({ dial }: Endpoint, options: AgentOptions): Agent =>
-  dial ? new DialAgent(dial, options) : new Agent(options)
+  dial ? new DialAgent(dial, options) : new OneWayAgent(options)
 
 /** For one request, over a connection of its own. */
 export const wayTo = (endpoint: Endpoint): Pick<RequestOptions, "host" | "port" | "agent"> => {
@@ -14,7 +14,14 @@ export const wayTo = (endpoint: Endpoint): Pick<RequestOptions, "host" | "port" 
   return { host, port, agent: dial ? new DialAgent(dial, {}) : false }
 }
 
-class DialAgent extends Agent {
+/** Asked four times a request where it leads, it need not put the answer together each time. */
+class OneWayAgent extends Agent {
+  override getName(): string {
+    return "there"
+  }
+}
+
+class DialAgent extends OneWayAgent {
   readonly #dial: Dial
   constructor(dial: Dial, options: AgentOptions) {
     super(options)
