@@ -80,17 +80,19 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
   const probes = services.map((label) => platform.probe(label))
 
   let storming = true
+  /** How often each caller was answered. */
+  const answered = { shop: 0, page: 0, redeploys: 0 }
   const keyed = new Map<string, Set<number>>()
   const redeploy = async (key: string) => {
     const ask = () => platform.api.redeploy("page", { idempotency_key: key })
     const { number } = await insist(ask)
     keyed.set(key, (keyed.get(key) ?? new Set()).add(number))
+    answered.redeploys += 1
   }
-  let accepted = 0
-  const pushing = async (pusher: typeof shop) => {
+  const pushing = async (pusher: typeof shop, name: "shop" | "page") => {
     while (storming) {
       await pusher.next()
-      accepted += 1
+      answered[name] += 1
       if (chance.happens(0.3)) await pusher.again()
       await pause(chance.below(300))
     }
@@ -102,16 +104,20 @@ it(`loses nothing and is not noticed across ${kills} kills of control`, {
       await pause(chance.below(1_000))
     }
   }
-  const callers = Promise.all([pushing(shop), pushing(page), redeploying()])
+  const callers = Promise.all([pushing(shop, "shop"), pushing(page, "page"), redeploying()])
   for (let kill = 0; kill < kills; kill += 1) {
-    await pause(chance.below(900))
+    // Who gives up ends the storm at once.
+    await Promise.race([pause(chance.below(900)), callers])
     await platform.kill9("control")
     await pause(chance.below(200))
     await platform.start()
+    if (kill % 100 === 99) console.log({ kills: kill + 1, ...answered })
     if (kill % 10 !== 9) continue
     // On a slow machine control may never live for as long as a push takes: now and then it has to.
-    const before = accepted
-    await eventually("a push gets through", () => accepted > before, 120_000)
+    const before = { ...answered }
+    const all = ["shop", "page", "redeploys"] as const
+    const isHeard = () => all.every((one) => answered[one] > before[one])
+    await Promise.race([eventually("everybody is answered", isHeard, 120_000), callers])
   }
   storming = false
   await callers
