@@ -23,6 +23,7 @@ const { values } = parseArgs({
     "crash-points": { type: "boolean", default: false },
     calls: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
     report: { type: "boolean", default: false },
     times: { type: "string", default: "1" },
     trace: { type: "string" }
@@ -138,7 +139,7 @@ const tell = async (seed: string) => {
 }
 
 const run = () => {
-  if (values.mutants) return examineAll(keep)
+  if (values.mutants) return examineAll(keep, values.only)
   if (values["crash-points"]) return everyCrashPoint()
   if (values.calls) return everyCall()
   if (values.trace !== undefined) return tell(values.trace)

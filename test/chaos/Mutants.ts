@@ -1,6 +1,7 @@
 /**
- * `npm run chaos -- --mutants`: whether the invariants notice bugs. Each mutant is a copy of the platform
- * with one bug, planted (mutants/*.patch) or generated; it lives through the scenarios and then through seeds until one of them breaks.
+ * `npm run chaos -- --mutants [--only WORD]`: whether the invariants notice bugs. Each mutant is a copy of the
+ * platform with one bug, planted (mutants/*.patch) or generated; it lives through the scenarios and then through
+ * seeds until one of them breaks. `--only`: those with this word in their name.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -10,7 +11,7 @@ import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { linkModules } from "./LinkModules.ts"
 import { generated, type Mutant, mutated } from "./Mutations.ts"
-import { type ChaosReport, type Finding, root } from "./Report.ts"
+import { type ChaosReport, type Finding, readReport, root } from "./Report.ts"
 
 const patches = join(import.meta.dirname, "mutants")
 
@@ -68,11 +69,14 @@ const firstBroken = async (copy: string, seeds: number) => {
 /** Seeds that a mutant has to survive to count as not noticed. */
 const patience = 300
 
-/** All of them; true: each planted one was noticed. */
-export const examineAll = async (keep: (found: ChaosReport) => void): Promise<boolean> => {
+/** True: each planted one was noticed. */
+export const examineAll = async (
+  keep: (found: ChaosReport) => void,
+  only: string
+): Promise<boolean> => {
   const each = async (mutants: ReadonlyArray<Mutant>) => {
     const findings: Array<Finding> = []
-    for (const mutant of mutants) {
+    for (const mutant of mutants.filter(({ name }) => name.includes(only))) {
       const finding = await examine(mutant, patience)
       const how = finding.where === null ? "SURVIVED" : `${finding.invariants} in ${finding.where}`
       console.log(`${mutant.name}: ${how}`)
@@ -80,11 +84,21 @@ export const examineAll = async (keep: (found: ChaosReport) => void): Promise<bo
     }
     return findings
   }
-  const found = {
-    patience,
-    planted: await each(planted()),
-    generated: await each(generated(root, 10, "mutants"))
-  }
-  keep({ mutants: found })
+  const all = { planted: planted(), generated: generated(root, 10, "mutants") }
+  const found = { planted: await each(all.planted), generated: await each(all.generated) }
+  const { mutants: before } = readReport()
+  const withBefore = (kind: "planted" | "generated") =>
+    all[kind].flatMap(({ name }) =>
+      [...found[kind], ...(before?.[kind] ?? [])]
+        .filter(({ mutant }) => mutant === name)
+        .slice(0, 1)
+    )
+  keep({
+    mutants: {
+      patience,
+      planted: withBefore("planted"),
+      generated: withBefore("generated")
+    }
+  })
   return found.planted.every(({ where }) => where !== null)
 }
