@@ -60,19 +60,19 @@ describe("npm run bench", () => {
 
   it("measures a platform with many services", async () => {
     const file = join(world, "report.json")
-    const few = ["--only", "density", "--n", "1", "--services", "2,2", "--json", file]
+    const few = ["--only", "density", "--n", "1", "--services", "10,2", "--json", file]
     const { code, stderr } = await bench(...few)
     assert.strictEqual(code, 0, stderr)
     const { rows } = JSON.parse(readFileSync(file, "utf8"))
     assert.deepStrictEqual(
       rows.map(({ what, ours }: { what: string; ours: { n: number } }) => [what, ours.n]),
       [
-        ["MCP reads, 2 running, 2 asleep", 1],
-        ["memory of control and edge, 2 running, 2 asleep", 1],
-        ["memory of a running service", 2],
+        ["MCP reads, 10 running, 2 asleep", 1],
+        ["memory of control and edge, 10 running, 2 asleep", 1],
+        ["memory of a running service", 9],
         ["memory of a frozen service (2 of 2)", 2],
-        ["ready after start, 2 running, 2 asleep", 1],
-        ["all 2 serve again after kill -9", 1]
+        ["ready after start, 10 running, 2 asleep", 1],
+        ["all 10 serve again after kill -9", 1]
       ]
     )
     for (const { what, ours, floor } of rows) {

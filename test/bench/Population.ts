@@ -11,31 +11,42 @@ export interface Population {
   readonly sleeping: number
 }
 
-/** Each answers with its name. */
+/** Each program answers with its name. */
 export const files = program(`require("node:http")
   .createServer((_, response) => response.end(process.env.BENCH_NAME ?? "hello"))
   .listen(process.env.PORT)
 `)
 
+const site = "<h1>A few files, as one service in ten is</h1>"
 const idleAfter = 10
 const atOnce = 4
 const patienceMs = 600_000
 
-export const namesOf = ({ running, sleeping }: Population) => ({
-  running: Array.from({ length: running }, (_, number) => `running-${number + 1}`),
-  sleeping: Array.from({ length: sleeping }, (_, number) => `sleeping-${number + 1}`)
-})
+/** One in ten of those that run is a static site, and so needs no process. */
+export const namesOf = ({ running, sleeping }: Population) => {
+  const named = (word: string, count: number) =>
+    Array.from({ length: count }, (_, number) => `${word}-${number + 1}`)
+  const sites = Math.floor(running / 10)
+  return {
+    running: named("running", running - sites),
+    sites: named("site", sites),
+    sleeping: named("sleeping", sleeping)
+  }
+}
 
 /** All of them are live when it resolves; those that may sleep do so a while later. */
 export const populate = async (platform: Platform, population: Population): Promise<void> => {
-  const { running, sleeping } = namesOf(population)
-  const tree = await platform.workTree()
-  const url = await platform.api.repository("dense")
-  await tree.commit(files)
-  await tree.push(url)
-  const make = async (name: string, settings: object) => {
+  const { running, sites, sleeping } = namesOf(population)
+  const repository = async (name: string, content: Readonly<Record<string, string>>) => {
+    const tree = await platform.workTree()
+    await tree.commit(content)
+    await tree.push(await platform.api.repository(name))
+  }
+  await repository("dense", files)
+  await repository("sites", { "index.html": site })
+  const make = async (name: string, settings: object, repo = "dense") => {
     await platform.api.createService({
-      repo: "dense",
+      repo,
       name,
       env_vars: { BENCH_NAME: name },
       ...settings
@@ -46,6 +57,7 @@ export const populate = async (platform: Platform, population: Population): Prom
   // Those that sleep first: they fall asleep while the others are made.
   await inTurn(sleeping, (name) => make(name, { mode: "on_demand", idle_after: idleAfter }))
   await inTurn(running, (name) => make(name, {}))
+  await inTurn(sites, (name) => make(name, {}, "sites"))
 }
 
 /** Does `work` for each, a few at a time. */
@@ -69,7 +81,8 @@ export const allAnswer = async (
       const answer = await ask({ port: appsPort, host: `${name}.localhost`, path: "/" }).catch(
         () => null
       )
-      if (answer?.status === 200 && answer.body === name) return
+      const isItself = answer?.body === name || answer?.body === site
+      if (answer?.status === 200 && isItself) return
       if (performance.now() > deadline) throw new Error(`${name} does not answer`)
       await pause(5)
     }
