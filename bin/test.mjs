@@ -5,9 +5,10 @@
  * with its reason is a failure.
  */
 import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import { runChecks } from "./checks.mjs"
 import { ensureInstalled, environmentWithNode, findNode, root, runMain } from "./project.mjs"
 
@@ -31,13 +32,47 @@ const runVitest = async (args) => {
     return resultsOf(file, code)
   } finally {
     rmSync(folder, { recursive: true, force: true })
+    await endLeftOvers()
+  }
+}
+
+const run = `run${process.pid}-`
+/** How the names of the folders of platforms under test begin, which their processes are told. */
+const home = `deploy-mcp-e2e-${run}`
+
+/** What was started by tests that were cut off: an edge that is asked to end takes all of its own away. */
+const endLeftOvers = async () => {
+  const asked = new Set()
+  for (const deadline = Date.now() + 20_000; ; await pause(100)) {
+    const left = readdirSync("/proc").filter((name) => /^\d+$/u.test(name) && isLeftOver(name))
+    if (left.length === 0) break
+    const isLate = Date.now() > deadline
+    for (const pid of left.filter((pid) => isLate || !asked.has(pid))) {
+      ignoringGone(() => process.kill(Number(pid), isLate ? "SIGKILL" : "SIGTERM"))
+      asked.add(pid)
+    }
+  }
+  for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(home))) {
+    rmSync(path.join(tmpdir(), name), { recursive: true, force: true })
+  }
+}
+
+const isLeftOver = (pid) =>
+  ignoringGone(() => readFileSync(`/proc/${pid}/environ`, "latin1"))?.includes(`/${home}`)
+
+const ignoringGone = (act) => {
+  try {
+    return act()
+  } catch {
+    return undefined
   }
 }
 
 /** A terminal's Ctrl-C reaches vitest by itself; we only wait for it to clean up. */
 const foreground = (node, args) =>
   new Promise((resolve, reject) => {
-    const child = spawn(node, args, { cwd: root, env: environmentWithNode(node), stdio: "inherit" })
+    const env = { ...environmentWithNode(node), TEST_RUN: run }
+    const child = spawn(node, args, { cwd: root, env, stdio: "inherit" })
     process.on("SIGINT", () => {})
     process.on("SIGTERM", () => child.kill("SIGTERM"))
     child.on("error", reject)

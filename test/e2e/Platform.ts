@@ -66,7 +66,9 @@ export const startPlatform = async (
   version = here
 ): Promise<Platform> => {
   await bundles()
-  const folder = mkdtempSync(join(realpathSync(tmpdir()), "deploy-mcp-e2e-"))
+  // `npm test` ends what is left of its own run by this name.
+  const name = `deploy-mcp-e2e-${process.env.TEST_RUN ?? ""}`
+  const folder = mkdtempSync(join(realpathSync(tmpdir()), name))
   // Services run as users of their own, and their files lie below.
   chmodSync(folder, 0o711)
   const home = join(folder, "home")
