@@ -2,7 +2,7 @@
 import { redactor } from "@deploy-mcp/domain/model/LogLine"
 import { evidenceLines, explainExit, keptLines } from "@deploy-mcp/domain/node/ExplainExit"
 import type { ProcessFailure } from "@deploy-mcp/domain/node/NodeProtocol"
-import { type Duration, Effect, Stream } from "effect"
+import { type Duration, Effect, Schedule, Stream } from "effect"
 import { type Contained, secretsOf } from "./Container.ts"
 import type { Event, Inspected } from "./DockerApi.ts"
 import type { DockerError } from "./DockerSocket.ts"
@@ -34,12 +34,26 @@ export const exitOf = ({ Actor, timeNano }: Event, oom: boolean): Exit => ({
 export const explain = (engine: Engine, run: Run, { at, code, oom }: Exit) =>
   Effect.gen(function* () {
     const printed = yield* outputOf(engine, run, at)
-    const now = yield* engine.api.inspect(run.id)
-    const isSame = now?.State.StartedAt === run.inspected.State.StartedAt
-    const outOfMemory = oom || (isSame && now?.State.OOMKilled === true)
+    const outOfMemory = oom || (yield* isOutOfMemory(engine, run, code))
     const exit = { code, signal: null, outOfMemory, started: true }
     return explainExit(exit, { ownNetwork: true }, { memory: run.run.memory, port: null }, printed)
   })
+
+/** What was killed may be said to have ended before it is said that its memory was why. */
+const isOutOfMemory = ({ api }: Engine, { id, inspected }: Run, code: number) =>
+  api.inspect(id).pipe(
+    Effect.repeat({
+      until: (now) =>
+        code !== killed ||
+        now?.State.StartedAt !== inspected.State.StartedAt ||
+        now.State.OOMKilled,
+      schedule: Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(5)])
+    }),
+    Effect.map((now) => now?.State.StartedAt === inspected.State.StartedAt && now.State.OOMKilled)
+  )
+
+/** 128 and the number of SIGKILL, as a shell says it. */
+const killed = 137
 
 /** It is stopped; what it printed explains best why it does not listen. */
 export const silence = (
