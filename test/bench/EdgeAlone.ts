@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { idOf, openControl } from "@deploy-mcp/edge/testing/EdgeHarness"
+import { edgeFlags } from "@deploy-mcp/runtime/EdgeProcess"
 import { eventually } from "../e2e/Eventually.ts"
 import { freePort, root } from "../e2e/Platform.ts"
 import { ended } from "./Floor.ts"
@@ -23,7 +24,7 @@ export const startEdgeAlone = async (
   const home = join(parent, "edge")
   mkdirSync(home)
   const port = await freePort()
-  const child = spawn(process.execPath, ["--max-semi-space-size=16", join(root, "dist/edge.mjs")], {
+  const child = spawn(process.execPath, [...edgeFlags, join(root, "dist/edge.mjs")], {
     stdio: ["ignore", "ignore", "inherit"],
     env: { PATH: process.env.PATH, DEPLOY_MCP_HOME: home, DEPLOY_MCP_APPS_PORT: String(port) }
   })

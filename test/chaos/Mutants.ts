@@ -74,9 +74,15 @@ export const examineAll = async (
   keep: (found: ChaosReport) => void,
   only: string
 ): Promise<boolean> => {
-  const each = async (mutants: ReadonlyArray<Mutant>) => {
+  const before = readReport().mutants
+  /** What was found of the others before stays. */
+  const each = async (mutants: ReadonlyArray<Mutant>, earlier: ReadonlyArray<Finding> = []) => {
     const findings: Array<Finding> = []
-    for (const mutant of mutants.filter(({ name }) => name.includes(only))) {
+    for (const mutant of mutants) {
+      if (!mutant.name.includes(only)) {
+        findings.push(...earlier.filter((one) => one.mutant === mutant.name))
+        continue
+      }
       const finding = await examine(mutant, patience)
       const how = finding.where === null ? "SURVIVED" : `${finding.invariants} in ${finding.where}`
       console.log(`${mutant.name}: ${how}`)
@@ -84,21 +90,11 @@ export const examineAll = async (
     }
     return findings
   }
-  const all = { planted: planted(), generated: generated(root, 10, "mutants") }
-  const found = { planted: await each(all.planted), generated: await each(all.generated) }
-  const { mutants: before } = readReport()
-  const withBefore = (kind: "planted" | "generated") =>
-    all[kind].flatMap(({ name }) =>
-      [...found[kind], ...(before?.[kind] ?? [])]
-        .filter(({ mutant }) => mutant === name)
-        .slice(0, 1)
-    )
-  keep({
-    mutants: {
-      patience,
-      planted: withBefore("planted"),
-      generated: withBefore("generated")
-    }
-  })
+  const found = {
+    patience,
+    planted: await each(planted(), before?.planted),
+    generated: await each(generated(root, 10, "mutants"), before?.generated)
+  }
+  keep({ mutants: found })
   return found.planted.every(({ where }) => where !== null)
 }

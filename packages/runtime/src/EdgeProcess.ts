@@ -12,7 +12,7 @@ import { Platform } from "./Platform.ts"
 import { Succession } from "./standby/Succession.ts"
 
 /** An idle edge stays as small as with less; one that is asked much collects its garbage less often. */
-const flags = ["--max-semi-space-size=16"]
+export const edgeFlags = ["--max-semi-space-size=16"]
 
 export class EdgeProcess extends Context.Service<
   EdgeProcess,
@@ -113,7 +113,7 @@ const runDetached = (
   Effect.callback<void>((resume) => {
     // Appended to, so that the edge can cut it short.
     const log = openSync(logFile, "a", 0o600)
-    const child = spawn(process.execPath, [...flags, program], {
+    const child = spawn(process.execPath, [...edgeFlags, program], {
       detached: true,
       stdio: ["ignore", log, log],
       env

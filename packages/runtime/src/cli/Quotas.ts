@@ -1,6 +1,7 @@
 /** Which owners are nearest to their quotas, as the running platform counts in its `/metrics`. */
 import { Effect } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
+import { mebibytes } from "../Mebibytes.ts"
 import { type Finding, ok, warn } from "./Machine.ts"
 
 /** One finding for each quota, or one that says why there is none. */
@@ -73,5 +74,3 @@ const shares = ({ metric, plural, refused, setting }: Kind, told: string): Findi
     ? warn("quotas", detail, `${refused}, or set ${setting} higher and start again.`)
     : ok("quotas", detail)
 }
-
-const mebibytes = (bytes: number) => Math.ceil(bytes / 1024 ** 2)

@@ -13,6 +13,7 @@ import { steadyMillis } from "@deploy-mcp/domain/SteadyMillis"
 import { compare } from "@node-rs/bcrypt"
 import { Clock, Effect, Layer, Option, Redacted } from "effect"
 import { Deploys } from "../Instances.ts"
+import { mebibytes } from "../Mebibytes.ts"
 import { Platform } from "../Platform.ts"
 import { Publisher } from "../Publisher.ts"
 import { AccountStore, type KeyRow } from "../store/AccountStore.ts"
@@ -210,8 +211,6 @@ const usageLine = (what: string, bytes: number, quota: number) =>
   quota === 0
     ? `${what} have ${mebibytes(bytes)} MiB; there is no quota.`
     : `${what} have ${mebibytes(bytes)} of ${mebibytes(quota)} MiB.`
-
-const mebibytes = (bytes: number) => Math.ceil(bytes / 1024 ** 2)
 
 const endOf = ({ name, revokedAt, expiresAt }: KeyRow, now: number) => {
   const next = "Use another key, or make one with 'deploy-mcp keys create'."
