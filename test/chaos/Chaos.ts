@@ -1,5 +1,5 @@
 /**
- * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives one after the other. A seed that
+ * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives on all cores. A seed that
  * breaks an invariant is printed, and is a regression once it is named in regressions.json. `--times N`: each
  * seed is lived N times and has to tell the same story.
  * `--calls`: see EveryCall.ts; `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
@@ -7,10 +7,10 @@
  * docs/chaos.json.
  */
 import { parseArgs } from "node:util"
-import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
 import { crashEverywhere } from "./CrashPoints.ts"
 import { liveThroughAll, variations } from "./EveryCall.ts"
 import { live } from "./Life.ts"
+import { type Lives, liveAll, liveOnAllCores, tellBroken } from "./Lives.ts"
 import { examineAll } from "./Mutants.ts"
 import { addToReport, type ChaosReport } from "./Report.ts"
 import { scenarios } from "./Scenarios.ts"
@@ -30,29 +30,20 @@ const { values } = parseArgs({
   }
 })
 
-const many = async (from: number, count: number, untilFirst: boolean) => {
-  const totals = { seeds: 0, deployments: 0, crashes: 0, broken: 0 }
-  const began = process.cpuUsage()
-  for (let seed = from; seed < from + count; seed += 1) {
-    const { crashes, deployments, violations } = await live(`${seed}`)
-    totals.seeds += 1
-    totals.deployments += deployments
-    totals.crashes += crashes
-    if (violations.length === 0) continue
-    totals.broken += 1
-    tellBroken(`seed ${seed}`, violations)
-    if (untilFirst) break
-  }
-  const { system, user } = process.cpuUsage(began)
-  const seconds = (system + user) / 1e6
-  const lives = {
-    ...totals,
-    deploymentsPerSecondAndCore: Number((totals.deployments / seconds).toFixed(1))
-  }
-  console.log(JSON.stringify({ ...lives, cpuSeconds: Math.round(seconds) }))
-  keep({ lives })
-  return totals.broken === 0
+const many = async (from: number, count: number) => {
+  const { cpuSeconds, ...counts } = await liveOnAllCores(
+    import.meta.filename,
+    from,
+    count,
+    tellSoFar
+  )
+  const deploymentsPerSecondAndCore = Number((counts.deployments / cpuSeconds).toFixed(1))
+  keep({ lives: { ...counts, deploymentsPerSecondAndCore } })
+  return counts.broken === 0
 }
+
+const tellSoFar = ({ cpuSeconds, ...counts }: Lives) =>
+  console.log(JSON.stringify({ ...counts, cpuSeconds: Math.round(cpuSeconds) }))
 
 /** Whether each seed tells one story however often it is lived. */
 const sameEachTime = async (from: number, count: number, times: number) => {
@@ -72,22 +63,19 @@ const sameEachTime = async (from: number, count: number, times: number) => {
   return unequal === 0
 }
 
-const tellBroken = (where: string, violations: ReadonlyArray<Violation>) => {
-  for (const { detail, invariant } of violations) {
-    console.log(`${where} breaks ${invariant}: ${detail}`)
-  }
-}
-
 /** What breaks most bugs is tried first: some of the cases, some seeds, then all of both. */
 const untilBroken = async (count: number) => {
   const some = Math.min(count, 60)
   return (
     (await holdsInCases(11)) &&
-    (await many(0, some, true)) &&
+    (await allHold(0, some)) &&
     (await holdsInCases(1)) &&
-    (await many(some, count - some, true))
+    (await allHold(some, count - some))
   )
 }
+
+const allHold = async (from: number, count: number) =>
+  (await liveAll(from, count, true)).broken === 0
 
 const holdsInCases = async (oneIn: number) => {
   for (const [name, variation] of Object.entries(variations())) {
@@ -145,7 +133,7 @@ const run = () => {
   if (values.trace !== undefined) return tell(values.trace)
   if (values.first) return untilBroken(Number(values.seeds))
   const [from, count, times] = [Number(values.from), Number(values.seeds), Number(values.times)]
-  return times > 1 ? sameEachTime(from, count, times) : many(from, count, false)
+  return times > 1 ? sameEachTime(from, count, times) : many(from, count)
 }
 
 process.exitCode = (await run()) ? 0 : 1

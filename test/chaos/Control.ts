@@ -135,8 +135,11 @@ export class Control {
   }
 
   /** Before and after each change of the database the process may end. */
-  readonly between: Sqlite.Between = (connection, close) => {
+  readonly between: Sqlite.Between = (connection, { close, define }) => {
     this.closeDatabase = close
+    for (const [name, { since }] of Object.entries(clock)) {
+      define(name, () => sqlTime(this.options.time.now + since))
+    }
     const gate =
       <Args extends ReadonlyArray<never>, A, E>(
         run: (sql: string, ...rest: Args) => Effect.Effect<A, E>
@@ -144,9 +147,9 @@ export class Control {
       (text: string, ...rest: Args): Effect.Effect<A, E> =>
         Effect.suspend(() => {
           if (this.turns.dead) return Effect.never
-          const { forgets, journal, passes, time, verdict } = this.options
+          const { forgets, journal, passes, verdict } = this.options
           if (text.includes("DELETE FROM deployments ")) forgets()
-          const sql = atTime(text, time.now)
+          const sql = atTime(text)
           const params: ReadonlyArray<unknown> = rest[0] ?? []
           const dies = this.crash("a boundary of the journal")
           if (journal.begins(sql, params).some(passes)) return dies
@@ -176,16 +179,18 @@ export class Control {
   }
 }
 
-/** The engine asks the database what time it is. */
-const atTime = (sql: string, now: number): string =>
-  sql.includes("CURRENT_TIMESTAMP") || sql.includes("DATETIME('now'")
-    ? sql
-        .replaceAll("CURRENT_TIMESTAMP", sqlTime(now))
-        .replaceAll("DATETIME('now', '-10 minute')", sqlTime(now - 600_000))
-    : sql
+/** The engine asks the database what time it is: what it says, and what is said here instead. */
+const clock = {
+  simulated_now: { text: "CURRENT_TIMESTAMP", since: 0 },
+  simulated_ten_minutes_ago: { text: "DATETIME('now', '-10 minute')", since: -600_000 }
+} as const
+
+/** The same text whatever the time, so that it is prepared once. */
+const atTime = (sql: string): string =>
+  Object.entries(clock).reduce((said, [name, { text }]) => said.replaceAll(text, `${name}()`), sql)
 
 const sqlTime = (millis: number): string =>
-  `'${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}'`
+  new Date(millis).toISOString().slice(0, 19).replace("T", " ")
 
 const layer = (
   { build, home, ids, link, pace, verdict, worlds }: ControlOptions,

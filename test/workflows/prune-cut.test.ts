@@ -231,7 +231,7 @@ const seen = ({ database, folder }: Copy) =>
 /** Ends the connection before (even places) or after (odd ones) a statement. */
 const cutAt =
   (place: number, told: () => unknown): Sqlite.Between =>
-  (connection, close) => {
+  (connection, { close }) => {
     let passed = 0
     const end = Effect.suspend(() => {
       close()

@@ -29,7 +29,10 @@ export const invariants: ReadonlyArray<Invariant> = [
         .map(({ deployment, status }) => `${deployment} is still ${status}`),
       ...now.deployments
         .filter(({ code, status }) => status === "failed" && (code === null || code === "internal"))
-        .map(({ code, deployment }) => `${deployment} failed with ${code ?? "no code"}`)
+        .map(({ code, deployment }) => `${deployment} failed with ${code ?? "no code"}`),
+      ...now.deployments
+        .filter(({ finishedAt, status }) => isFinished(status) && finishedAt === null)
+        .map(({ deployment, status }) => `${deployment} is ${status}, and nothing says since when`)
     ]
   },
   {

@@ -15,8 +15,16 @@ import { toCamel } from "./Rows.ts"
 
 const transformRows = Statement.defaultTransforms(toCamel, false).array
 
-/** May stand between a connection and its database; `close` ends it as the end of its process would. */
-export type Between = (connection: Connection, close: () => void) => Connection
+/** What a connection is to its database, apart from statements. */
+export interface Own {
+  /** Ends it as the end of its process would. */
+  readonly close: () => void
+  /** A function that statements can call. */
+  readonly define: (name: string, value: () => string) => void
+}
+
+/** May stand between a connection and its database. */
+export type Between = (connection: Connection, own: Own) => Connection
 
 export const layer = (
   file: string,
@@ -29,7 +37,10 @@ export const layer = (
         Effect.sync(() => open(file)),
         (db) => Effect.sync(() => close(db))
       )
-      const connection = between(makeConnection(db), () => close(db))
+      const connection = between(makeConnection(db), {
+        close: () => close(db),
+        define: (name, value) => db.function(name, value)
+      })
       return yield* SqlClient.make({
         driver: "node-sqlite",
         compiler: Statement.makeCompilerSqlite(),
@@ -66,11 +77,14 @@ const makeConnection = (db: DatabaseSync): Connection => {
     prepared.set(sql, statement)
     return statement
   }
-  const execute: Connection["execute"] = (sql, params, transform) =>
-    run(() => {
-      const rows = prepare(sql).all(...params.map(bind))
-      return transform ? transform(rows) : rows
-    })
+  const executed =
+    (prepare: (sql: string) => StatementSync): Connection["execute"] =>
+    (sql, params, transform) =>
+      run(() => {
+        const rows = prepare(sql).all(...params.map(bind))
+        return transform ? transform(rows) : rows
+      })
+  const execute = executed(prepare)
   const executeValues: Connection["executeValues"] = (sql, params) =>
     run(() => {
       const statement = prepare(sql)
@@ -83,7 +97,8 @@ const makeConnection = (db: DatabaseSync): Connection => {
     })
   return {
     execute,
-    executeUnprepared: execute,
+    // A text that hardly comes again would push out those that do.
+    executeUnprepared: executed((sql) => db.prepare(sql)),
     executeRaw: (sql, params) => execute(sql, params, undefined),
     executeValues,
     executeValuesUnprepared: executeValues,
