@@ -1,6 +1,9 @@
 /** What tries to break the platform and what came of it: docs/chaos.md, from docs/chaos.json and the invariants. */
 import { invariants } from "@deploy-mcp/domain/chaos/Invariants"
+import elsewhere from "../chaos/elsewhere.json" with { type: "json" }
+import { planted } from "../chaos/Mutants.ts"
 import type { ChaosReport, Finding, RealRun } from "../chaos/Report.ts"
+import regressions from "../chaos/regressions.json" with { type: "json" }
 
 export const renderChaos = (found: ChaosReport): string =>
   [
@@ -25,6 +28,7 @@ export const renderChaos = (found: ChaosReport): string =>
         sentence
       ])
     ),
+    ...others(),
     ...simulated(found),
     ...points(found),
     ...calls(found),
@@ -32,6 +36,34 @@ export const renderChaos = (found: ChaosReport): string =>
     ...mutants(found),
     ""
   ].join("\n")
+
+/** Names that are not there any more end in an error. */
+const others = () => {
+  const known = new Set(invariants.map(({ id }) => id))
+  const bugs = new Map(planted().map(({ bug, name }) => [name, bug]))
+  const named = <A>(value: A | undefined, name: string): A => {
+    if (value === undefined) throw new Error(`elsewhere.json names ${name}, which is not there`)
+    return value
+  }
+  return [
+    "",
+    "## How others were broken",
+    "",
+    "What has happened to platforms, workflow engines and databases, and what asks for it here: the invariant that it",
+    "would break, the run whose faults lead there, and the bug of the same kind that was planted.",
+    "",
+    ...table(
+      ["there", "what broke", "invariants", "run", "planted here"],
+      elsewhere.map(({ broke, invariants, mutants, run, system, url }) => [
+        system,
+        `[${broke}](${url})`,
+        invariants.map((id) => `\`${named(known.has(id) ? id : undefined, id)}\``).join(" "),
+        `\`${run}\``,
+        mutants.map((name) => named(bugs.get(name), name)).join("<br>") || "-"
+      ])
+    )
+  ]
+}
 
 const simulated = ({ lives, repeats }: ChaosReport) =>
   lives === undefined
@@ -60,7 +92,11 @@ const simulated = ({ lives, repeats }: ChaosReport) =>
               "",
               `\`--seeds ${repeats.seeds} --times ${repeats.times} --report\`: ${repeats.seeds} seeds were lived ${repeats.times} times each, and`,
               `${repeats.unequal} lives told another story than the first one of their seed.`
-            ])
+            ]),
+        "",
+        "Seeds that once broke an invariant are lived in `npm test` ever since (`test/chaos/regressions.json`):",
+        "",
+        ...table(["seed", "what it found"], Object.entries(regressions))
       ]
 
 const points = ({ crashPoints }: ChaosReport) =>
