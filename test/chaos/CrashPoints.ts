@@ -3,29 +3,41 @@
  * its journal has, with the end of control there. The boundaries come from the journal, not from a list.
  */
 import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
-import { liveThrough, type Scenario } from "./Life.ts"
+import { type Lived, liveThrough, type Scenario } from "./Life.ts"
 
 export interface CrashReport {
-  /** Boundaries in the journal of the scenario without a fault. */
+  /** Boundaries in the journal, or pairs of them. */
   readonly points: number
   /** Lives that came to their crashes. */
   readonly crashed: number
   readonly violations: ReadonlyArray<Violation & { readonly at: string }>
 }
 
-/** A crash at each boundary; or, in `pairs`, a second one at each that comes after it. */
+/** A crash at each boundary; or, in `pairs`, a second one at each that a life with the first still comes to. */
 export const crashEverywhere = async (scenario: Scenario, pairs = false): Promise<CrashReport> => {
-  const calm = await liveThrough(scenario)
-  const points = [...new Set(calm.passed)]
-  const plans = pairs
-    ? points.flatMap((first, at) => points.slice(at).map((second) => [first, second]))
-    : points.map((point) => [point])
-  const violations = calm.report.violations.map((one) => ({ ...one, at: "without a fault" }))
+  const violations: Array<CrashReport["violations"][number]> = []
+  let points = 0
   let crashed = 0
-  for (const plan of plans) {
-    const { report } = await liveThrough(scenario, { crashAt: plan }, calm.end)
-    if (report.crashes === plan.length) crashed += 1
-    violations.push(...report.violations.map((one) => ({ ...one, at: plan.join(", then ") })))
+  const lived = async (crashAt: ReadonlyArray<string>, calm: Lived | null) => {
+    const life = await liveThrough(scenario, { crashAt }, calm?.end)
+    const at = crashAt.join(", then ") || "without a fault"
+    violations.push(...life.report.violations.map((one) => ({ ...one, at })))
+    return life
   }
-  return { points: plans.length, crashed, violations }
+  const calm = await lived([], null)
+  const crash = async (crashAt: ReadonlyArray<string>) => {
+    const life = await lived(crashAt, calm)
+    points += 1
+    if (life.report.crashes === crashAt.length) crashed += 1
+  }
+  for (const first of new Set(calm.passed)) {
+    if (!pairs) await crash([first])
+    else {
+      const { passed } = await lived([first], calm)
+      for (const second of new Set(passed.slice(passed.indexOf(first) + 1))) {
+        await crash([first, second])
+      }
+    }
+  }
+  return { points, crashed, violations }
 }

@@ -108,7 +108,7 @@ const points = ({ crashPoints }: ChaosReport) =>
         "",
         "`npm run chaos -- --crash-points --report`. Before a step's effect, after it and before the journal, after the",
         "journal: control ends there and comes back. The boundaries are read from the journal of a run without a fault.",
-        "Where a second crash does not come, its boundary is not passed any more after the first.",
+        "Second crashes are at every boundary that a life with the first one still comes to, which its own journal tells.",
         "",
         ...table(
           ["scenario", "crashes in a life", "lives", "came to all of them", "violations"],
