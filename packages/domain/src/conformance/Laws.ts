@@ -4,6 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber } from "effect"
+import { type Chance, chanceOf } from "../chaos/Chance.ts"
 import type { Fault } from "../Fault.ts"
 
 /** Runs something with an instance of the provider that is made for it and ends with it. */
@@ -70,6 +71,54 @@ export const leavesNothingHalfMade = <S, W, A>(
       assert.isTrue(whole, `cut at ${part}, this is half made: ${JSON.stringify(found)}`)
       assert.deepEqual(yield* instance(Effect.andThen(change, look)), after, "completed")
     }
+  })
+
+export interface Step<S, W> {
+  readonly name: string
+  readonly change: Effect.Effect<unknown, unknown, S | W>
+  /** Nothing befalls it: it is not the provider's, or need not converge. */
+  readonly isCalm?: boolean
+}
+
+export interface Storm<S, W, A> {
+  readonly instance: Instance<S, W>
+  /** What chance picks for a place of its own. Equal chance, equal steps; each can be done after the ones before it. */
+  readonly steps: (place: string, chance: Chance) => ReadonlyArray<Step<S, W>>
+  readonly look: (place: string) => Effect.Effect<A, unknown, S | W>
+}
+
+/**
+ * Steps of which some are cut off, done twice, at the same time, or again by a new instance, until they are told
+ * to be done, end as the same steps do undisturbed. One that meets itself may be told to try again. `seed` picks
+ * the steps and what befalls them; a failure of the test names both.
+ */
+export const endsAlike = <S, W, A>({ instance, look, steps }: Storm<S, W, A>, seed: number) =>
+  Effect.gen(function* () {
+    const [calm, stormy] = [`calm${seed}`, `storm${seed}`]
+    const stepsAt = (place: string) => steps(place, chanceOf(`steps ${seed}`))
+    for (const { change } of stepsAt(calm)) yield* instance(change)
+    const weather = chanceOf(`weather ${seed}`)
+    const befell: Array<string> = []
+    for (const { change, isCalm = false, name } of stepsAt(stormy)) {
+      for (let tries = 0; !isCalm && tries < 3 && weather.happens(0.6); tries += 1) {
+        const how = weather.pick(["cut", "twice", "twice at once", "unheard"] as const)
+        const millis = weather.below(12)
+        befell.push(how === "cut" ? `${name} cut after ${millis} ms` : `${name} ${how}`)
+        const attempt = {
+          cut: Effect.timeoutOption(change, millis),
+          twice: Effect.andThen(change, change),
+          "twice at once": Effect.all([change, change], { concurrency: 2 }),
+          unheard: change
+        }[how]
+        const exit = yield* Effect.exit(instance(attempt))
+        assert.isTrue(Exit.isSuccess(exit) || reasonOf(exit)?.isRetryable, befell.join(", "))
+      }
+      yield* instance(change)
+      befell.push(`${name} done`)
+    }
+    const found = JSON.stringify(yield* instance(look(stormy))).replaceAll(stormy, calm)
+    const expected = JSON.stringify(yield* instance(look(calm)))
+    assert.deepEqual(JSON.parse(found), JSON.parse(expected), `seed ${seed}: ${befell.join(", ")}`)
   })
 
 /** Instead of skipping what a backend cannot do. */

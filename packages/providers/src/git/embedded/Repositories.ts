@@ -3,7 +3,7 @@ import { access, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Clock, Effect } from "effect"
 import { unavailable } from "../GitFault.ts"
-import { type GitHost, readText, storage } from "./GitHost.ts"
+import { type GitHost, isAbsent, readText, storage } from "./GitHost.ts"
 
 export const ensure = Effect.fn("Repositories.ensure")(function* (host: GitHost, path: string) {
   if ((yield* readText(join(path, "HEAD"))) !== null) return
@@ -31,7 +31,12 @@ export const remove = Effect.fn("Repositories.remove")(function* (host: GitHost,
   const isThere = yield* storage(() => stat(path).then(Boolean, () => false))
   if (!isThere) return
   const grave = yield* storage(() => mkdtemp(join(host.temporary, "removed-")))
-  yield* storage(() => rename(path, join(grave, "repository")))
+  yield* storage(() =>
+    rename(path, join(grave, "repository")).catch((cause: unknown) => {
+      // Somebody else has just removed it.
+      if (!isAbsent(cause)) throw cause
+    })
+  )
   yield* storage(() => rm(grave, { recursive: true, force: true }))
 })
 
