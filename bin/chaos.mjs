@@ -6,7 +6,14 @@
  */
 import { spawn } from "node:child_process"
 import path from "node:path"
-import { ensureInstalled, environmentWithNode, findNode, root, runMain } from "./project.mjs"
+import {
+  ensureInstalled,
+  environmentWithNode,
+  findNode,
+  Problem,
+  root,
+  runMain
+} from "./project.mjs"
 
 const tests = {
   "--kills": { file: "test/e2e/Kills.test.ts", variable: "TEST_KILLS" },
@@ -20,6 +27,9 @@ await runMain(async () => {
   const [name, number = "", report, ...others] = process.argv.slice(2)
   const known = others.length === 0 && (report === undefined || report === "--report")
   const real = known && /^[1-9]\d*$/u.test(number) ? tests[name] : undefined
+  if (name in tests && !real) {
+    throw new Problem(`${name} takes a whole number above 0, and nothing but --report after it.`)
+  }
   const variables = real && { [real.variable]: number, TEST_REPORT: String(report !== undefined) }
   const script = path.join(root, real ? "bin/test.mjs" : "test/chaos/Chaos.ts")
   const child = spawn(node, [script, ...(real ? [real.file] : process.argv.slice(2))], {

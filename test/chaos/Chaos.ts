@@ -1,10 +1,7 @@
 /**
- * `npm run chaos [-- --seeds N] [--from N] [--trace SEED]`: simulated lives on all cores. A seed that
- * breaks an invariant is printed, and is a regression once it is named in regressions.json. `--times N`: each
- * seed is lived N times and has to tell the same story.
- * `--calls`: see EveryCall.ts; `--crash-points`: see CrashPoints.ts; `--mutants`: see Mutants.ts.
- * `--first`: cases of EveryCall.ts and lives until one breaks. `--report` puts what was found into
- * docs/chaos.json.
+ * `npm run chaos`: what tries to break the platform; see `usage` below, and the modules that it names for how. A
+ * seed that breaks an invariant is printed, and is a regression once it is named in regressions.json. Of `--first`,
+ * which mutants are asked with, the cases of EveryCall.ts and lives end with the first that breaks.
  */
 import { parseArgs } from "node:util"
 import { crashEverywhere } from "./CrashPoints.ts"
@@ -15,20 +12,51 @@ import { examineAll } from "./Mutants.ts"
 import { addToReport, type ChaosReport } from "./Report.ts"
 import { scenarios } from "./Scenarios.ts"
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "20000" },
-    from: { type: "string", default: "0" },
-    first: { type: "boolean", default: false },
-    "crash-points": { type: "boolean", default: false },
-    calls: { type: "boolean", default: false },
-    mutants: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    report: { type: "boolean", default: false },
-    times: { type: "string", default: "1" },
-    trace: { type: "string" }
+const usage = `npm run chaos [-- <options>]
+  --seeds N --from N    so many simulated lives, from this seed on; 20000 from 0
+  --seeds N --times N   each of them so often, to see that it tells the same story
+  --trace SEED          what happens in the life of one seed
+  --calls               each call of each scenario fails once, or is the last one
+  --crash-points        control ends at each boundary of each workflow's journal
+  --mutants             whether bugs are noticed; --only WORD: those with this word in their name
+  --kills N             kill -9 of the control of a started platform under pushes
+  --takeovers N         two platforms on one Postgres, of which the acting one is killed or frozen
+  --away SECONDS        nobody is told that control is away
+  --report              after one of these: puts what came of it into docs/chaos.json`
+
+const refuse = (why: string): never => {
+  console.error(`chaos: ${why}\n\n${usage}`)
+  process.exit(2)
+}
+
+const read = () => {
+  try {
+    return parseArgs({
+      options: {
+        seeds: { type: "string", default: "20000" },
+        from: { type: "string", default: "0" },
+        first: { type: "boolean", default: false },
+        "crash-points": { type: "boolean", default: false },
+        calls: { type: "boolean", default: false },
+        mutants: { type: "boolean", default: false },
+        only: { type: "string", default: "" },
+        report: { type: "boolean", default: false },
+        times: { type: "string", default: "1" },
+        trace: { type: "string" },
+        help: { type: "boolean", default: false }
+      }
+    }).values
+  } catch (cause) {
+    return refuse(cause instanceof Error ? cause.message : String(cause))
   }
-})
+}
+
+const values = read()
+
+const wholeNumber = (name: "seeds" | "from" | "times"): number =>
+  /^\d+$/u.test(values[name])
+    ? Number(values[name])
+    : refuse(`--${name} takes a whole number, not '${values[name]}'`)
 
 const many = async (from: number, count: number) => {
   const { cpuSeconds, ...counts } = await liveOnAllCores(
@@ -131,9 +159,12 @@ const run = () => {
   if (values["crash-points"]) return everyCrashPoint()
   if (values.calls) return everyCall()
   if (values.trace !== undefined) return tell(values.trace)
-  if (values.first) return untilBroken(Number(values.seeds))
-  const [from, count, times] = [Number(values.from), Number(values.seeds), Number(values.times)]
+  if (values.first) return untilBroken(wholeNumber("seeds"))
+  const [from, count, times] = [wholeNumber("from"), wholeNumber("seeds"), wholeNumber("times")]
   return times > 1 ? sameEachTime(from, count, times) : many(from, count)
 }
 
-process.exitCode = (await run()) ? 0 : 1
+// What it has started ends with it.
+process.once("SIGTERM", () => process.exit(143))
+if (values.help) console.log(usage)
+else process.exitCode = (await run()) ? 0 : 1

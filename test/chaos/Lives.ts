@@ -1,9 +1,7 @@
 /** Simulated lives from many seeds, one after the other in this process or on all cores in others. */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { availableParallelism } from "node:os"
-import { text } from "node:stream/consumers"
 import type { Violation } from "@deploy-mcp/domain/chaos/Invariant"
+import { run } from "./Children.ts"
 import { live } from "./Life.ts"
 
 export interface Lives {
@@ -81,11 +79,8 @@ export const liveOnAllCores = async (
 }
 
 const liveElsewhere = async (script: string, from: number, count: number): Promise<Lives> => {
-  const args = [script, "--seeds", `${count}`, "--from", `${from}`]
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
-  const ended = once(child, "exit")
-  const lines = (await text(child.stdout)).trimEnd().split("\n")
-  await ended
+  const { output } = await run([script, "--seeds", `${count}`, "--from", `${from}`])
+  const lines = output.trimEnd().split("\n")
   const last = lines.pop() ?? ""
   for (const line of lines) console.log(line)
   if (!last.startsWith("{")) throw new Error(`the seeds from ${from} did not end: ${last}`)

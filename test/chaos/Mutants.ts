@@ -3,12 +3,10 @@
  * platform with one bug, planted (mutants/*.patch) or generated; it lives through the scenarios and then through
  * seeds until one of them breaks. `--only`: those with this word in their name.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { text } from "node:stream/consumers"
+import { run } from "./Children.ts"
 import { linkModules } from "./LinkModules.ts"
 import { generated, type Mutant, mutated } from "./Mutations.ts"
 import { type ChaosReport, type Finding, readReport, root } from "./Report.ts"
@@ -54,10 +52,7 @@ const copyOfTree = (): string => {
 const firstBroken = async (copy: string, seeds: number) => {
   const script = join(copy, "test/chaos/Chaos.ts")
   const args = ["--preserve-symlinks-main", script, "--first", "--seeds", `${seeds}`]
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
-  const ended = once(child, "exit")
-  const output = await text(child.stdout)
-  const [code] = await ended
+  const { code, output } = await run(args)
   const broken = [...output.matchAll(/^(.*) breaks ([a-z-]+):/gmu)]
   if (code !== 0 && broken.length === 0) throw new Error(`a mutant does not run:\n${output}`)
   return {
