@@ -73,14 +73,12 @@ const purge = (stage: StageId, generation: number) =>
       const { buildInstance } = yield* (yield* ReleaseStore).stage(everyone, stage)
       const build = (yield* Builds).get(buildInstance)
       const { alone } = yield* ArtifactTurn
-      const deployments = yield* alone(
-        Effect.gen(function* () {
-          const { artifacts, deployments } = yield* trash.contents(everyone, stage)
-          yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
-          return deployments
-        })
-      )
-      yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })
-      yield* trash.purge(everyone, stage, generation)
+      // With its rows: of two stages that have an artifact in common the later one finds itself alone with it.
+      yield* Effect.gen(function* () {
+        const { artifacts, deployments } = yield* trash.contents(everyone, stage)
+        yield* Effect.forEach(artifacts, (key) => build.remove(key), { discard: true })
+        yield* Effect.forEach(deployments, (id) => log.remove(id), { discard: true })
+        yield* trash.purge(everyone, stage, generation)
+      }).pipe(alone)
     }).pipe(Effect.retry(Schedule.spaced("1 minute")), Effect.orDie)
   })
