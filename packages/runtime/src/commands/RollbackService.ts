@@ -29,18 +29,19 @@ export const rollbackService = Effect.gen(function* () {
   return Effect.fn("Services.rollback")(function* (input: RollbackService) {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
-    const row = yield* lookup.service(input)
-    const head = yield* sources.newest(row, row.branch)
+    const asked = yield* lookup.service(input)
+    const head = yield* sources.newest(asked, asked.branch)
     const { subject } = yield* idempotency
       .once(
         {
           owner: principal.owner,
           command: "rollback_service",
           key: input.idempotencyKey,
-          request: [row.id, input.to ?? null],
+          request: [asked.id, input.to ?? null],
           current: lookup.current(input)
         },
         Effect.gen(function* () {
+          const row = yield* lookup.again(asked)
           const target = yield* choose(
             row,
             yield* releases.everLive(row.ownerId, row.stageId),
@@ -65,9 +66,9 @@ export const rollbackService = Effect.gen(function* () {
         })
       )
       .pipe(whole)
-    yield* events.publish({ kind: "queued", stage: row.stageId })
-    const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
-    return yield* present.deployment(deployment, row)
+    yield* events.publish({ kind: "queued", stage: asked.stageId })
+    const deployment = yield* deployments.byId(asked.ownerId, DeploymentId.make(subject))
+    return yield* present.deployment(deployment, asked)
   })
 })
 

@@ -18,6 +18,11 @@ export class ServiceLookup extends Context.Service<
     readonly project: (name: ProjectName | undefined) => Command<ProjectId>
     /** One not in the trash; `not_found` names those that are there. */
     readonly service: (ref: ServiceRef) => Command<ServiceRow>
+    /**
+     * The same one as it is now, in the transaction that ends a wait: `not_found` when it was deleted meanwhile,
+     * also if another one has its name by now, and `settings_changed` when it follows another branch.
+     */
+    readonly again: (row: ServiceRow) => Command<ServiceRow>
     /** What a conflict shows of it: null when there is none. Holds no value of a variable. */
     readonly current: (ref: ServiceRef) => Effect.Effect<Schema.Json, never, Principal>
   }
@@ -62,6 +67,18 @@ export class ServiceLookup extends Context.Service<
       return {
         project,
         service,
+        again: Effect.fnUntraced(function* (row: ServiceRow) {
+          const now = yield* services.byStage(row.ownerId, row.stageId)
+          if (Option.isNone(now)) {
+            return yield* refuse("not_found", `name: '${row.name}' was deleted meanwhile.`)
+          }
+          if (now.value.branch !== row.branch) {
+            return yield* refuse("settings_changed", "Another change came first.", {
+              next: "Call again."
+            })
+          }
+          return now.value
+        }),
         current: (ref) =>
           service(ref).pipe(
             Effect.map((row) => ({

@@ -56,18 +56,19 @@ const make = Effect.gen(function* () {
   ) {
     yield* requireScope("services:deploy")
     const principal = yield* Principal
-    const row = yield* lookup.service(input)
-    const commit = yield* sources.head(row)
+    const asked = yield* lookup.service(input)
+    const commit = yield* sources.head(asked)
     const { subject } = yield* idempotency
       .once(
         {
           owner: principal.owner,
           command: "redeploy_service",
           key: input.idempotencyKey,
-          request: row.id,
+          request: asked.id,
           current: lookup.current(input)
         },
         Effect.gen(function* () {
+          const row = yield* lookup.again(asked)
           yield* admit({ owner: row.ownerId, key: principal.key, stages: [row.stageId] })
           yield* planned(`deploys commit ${commit} of '${row.branch}' with the present settings`)
           const { id } = yield* deployments.request({
@@ -84,9 +85,9 @@ const make = Effect.gen(function* () {
         })
       )
       .pipe(whole)
-    yield* events.publish({ kind: "queued", stage: row.stageId })
-    const deployment = yield* deployments.byId(row.ownerId, DeploymentId.make(subject))
-    return yield* present.deployment(deployment, row)
+    yield* events.publish({ kind: "queued", stage: asked.stageId })
+    const deployment = yield* deployments.byId(asked.ownerId, DeploymentId.make(subject))
+    return yield* present.deployment(deployment, asked)
   })
 
   const remove = Effect.fn("Services.remove")(
