@@ -5,7 +5,6 @@ import { join } from "node:path"
 import { Repositories } from "@deploy-mcp/domain/commands/Repositories"
 import { Services } from "@deploy-mcp/domain/commands/Services"
 import type { CommandError } from "@deploy-mcp/domain/Failure"
-import { Git } from "@deploy-mcp/domain/Git"
 import { KeyId } from "@deploy-mcp/domain/model/Ids"
 import {
   IdempotencyKey,
@@ -19,23 +18,10 @@ import { GitAccess } from "@deploy-mcp/runtime/http/GitAccess"
 import { onEachDatabase } from "@deploy-mcp/runtime/store/testing/Databases"
 import { assert, it } from "@effect/vitest"
 import { Effect, Latch, Layer, Redacted } from "effect"
+import { gatedGit } from "./GatedGit.ts"
 import { scene, web } from "./Scene.ts"
 
 const other = RepositoryName.make("other")
-
-/** Git whose checkouts wait while the gate is closed. */
-const gatedGit = (gate: Latch.Latch) =>
-  Layer.effect(
-    Git,
-    Effect.map(
-      Git,
-      (git) =>
-        ({
-          ...git,
-          checkout: (...args) => Effect.andThen(gate.await, git.checkout(...args))
-        }) satisfies Git["Service"]
-    )
-  )
 
 const limited = <A, R>(command: Effect.Effect<A, CommandError, R>) =>
   Effect.map(Effect.flip(command), ({ failure: { code, retry_after } }) => {
@@ -50,7 +36,7 @@ onEachDatabase((fresh) => {
         (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
       )
       const gate = yield* Latch.make(true)
-      const doubles = gatedGit(gate).pipe(Layer.provideMerge(doublesIn(home)))
+      const doubles = gatedGit("checkout", gate).pipe(Layer.provideMerge(doublesIn(home)))
       yield* Effect.gen(function* () {
         const it = yield* scene
         const services = yield* Services
