@@ -94,7 +94,8 @@ const simulated = ({ lives, repeats }: ChaosReport) =>
               `${repeats.unequal} lives told another story than the first one of their seed.`
             ]),
         "",
-        "Seeds that once broke an invariant are lived in `npm test` ever since (`test/chaos/regressions.json`):",
+        "Seeds that once broke an invariant hold it now and are lived in `npm test` ever since",
+        "(`test/chaos/regressions.json`):",
         "",
         ...table(["seed", "what it found"], Object.entries(regressions))
       ]
