@@ -5,12 +5,14 @@ import { Effect, Stream } from "effect"
 
 export interface Link {
   readonly isUp: () => boolean
+  readonly wasCut: () => boolean
   readonly set: (up: boolean) => void
   readonly around: (real: Deploy["Service"]) => Deploy["Service"]
 }
 
 export const makeLink = (): Link => {
   let up = true
+  let cut = false
   let waiting: Array<() => void> = []
 
   const until = (wanted: boolean) =>
@@ -27,8 +29,10 @@ export const makeLink = (): Link => {
 
   return {
     isUp: () => up,
+    wasCut: () => cut,
     set: (wanted) => {
       up = wanted
+      cut ||= !wanted
       const told = waiting
       waiting = []
       for (const tell of told) tell()

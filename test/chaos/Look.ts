@@ -59,7 +59,7 @@ export class Look {
   }
 
   view(
-    control: boolean,
+    { control, nodeIsTold }: Pick<WorldView, "control" | "nodeIsTold">,
     promises: Promises,
     undisturbed: WorldView["undisturbed"] = null
   ): WorldView {
@@ -71,6 +71,7 @@ export class Look {
       at: time.now,
       keptHistory,
       control,
+      nodeIsTold,
       stages: stages.map(({ trashedAt, ...row }) => ({
         ...row,
         trashed: trashedAt !== null,

@@ -70,6 +70,7 @@ export class Simulation {
   private readonly ids: Chance
   private readonly realRandom = Math.random
   private opened: Look | null = null
+  private nodeIsTold = true
   private before: WorldView | null = null
 
   private constructor(options: SimulationOptions, home: string, worlds: Worlds) {
@@ -135,6 +136,7 @@ export class Simulation {
         this.options.meets?.(this.called.push(call) - 1)
         const given = storm.verdict(call)
         if (given.kind !== "ok") this.note(`${call}: ${JSON.stringify(given)}`)
+        if (given.kind !== "ok" && call.startsWith("deploy.")) this.nodeIsTold = false
         return given
       },
       journal: this.journal,
@@ -197,7 +199,7 @@ export class Simulation {
   /** Looks at everything; what is wrong is kept, and ends the simulation. */
   check(when: Invariant["when"] = "always", undisturbed: WorldView["undisturbed"] = null): void {
     if (this.opened === null && this.control?.context == null) return
-    const now = this.look.view(this.isUp, this.ledger, undisturbed)
+    const now = this.look.view(this.standing, this.ledger, undisturbed)
     const list = this.options.invariants ?? allInvariants
     this.violations.push(...violationsOf(list, when, now, this.before))
     // Whoever holds the handle of one that is old was told that it would go.
@@ -210,7 +212,11 @@ export class Simulation {
   }
 
   get view(): WorldView {
-    return this.look.view(this.isUp, this.ledger)
+    return this.look.view(this.standing, this.ledger)
+  }
+
+  private get standing() {
+    return { control: this.isUp, nodeIsTold: this.nodeIsTold && !this.link.wasCut() }
   }
 
   hash(): string {

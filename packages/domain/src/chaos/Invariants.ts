@@ -4,19 +4,16 @@
  */
 import { isFinished } from "../model/Deployment.ts"
 import type { Invariant } from "./Invariant.ts"
-import { isKept, isPassed, newestFirst, nodeIn, projectionOf, stageIn } from "./WorldView.ts"
-
-const duplicatesOf = <A>(
-  all: ReadonlyArray<A>,
-  name: (one: A) => string
-): ReadonlyArray<string> => {
-  const seen = new Set<string>()
-  return all.map(name).filter((key) => {
-    const known = seen.has(key)
-    seen.add(key)
-    return known
-  })
-}
+import {
+  deploymentOf,
+  duplicatesOf,
+  isKept,
+  isPassed,
+  newestFirst,
+  nodeIn,
+  projectionOf,
+  stageIn
+} from "./WorldView.ts"
 
 export const invariants: ReadonlyArray<Invariant> = [
   {
@@ -106,9 +103,7 @@ export const invariants: ReadonlyArray<Invariant> = [
         .filter(({ trashed }) => !trashed)
         .flatMap(({ service, stage }) => {
           const head = now.promises.heads.get(service)
-          const answered = now.deployments.some(
-            (one) => one.stage === stage && one.answers === head
-          )
+          const answered = newestFirst(now, stage).some(({ answers }) => answers === head)
           return head === undefined || answered
             ? []
             : [`${service}: nothing answers to the push of ${head}`]
@@ -124,11 +119,10 @@ export const invariants: ReadonlyArray<Invariant> = [
         ({ stage }) => stage
       ).map((stage) => `${stage} has two live releases`),
       ...now.stages
-        .filter(
-          ({ live }) =>
-            live !== null &&
-            now.releases.every(({ release, state }) => release !== live || state !== "live")
-        )
+        .filter(({ live }) => {
+          const named = now.releases.find(({ release }) => release === live)
+          return live !== null && named?.state !== "live"
+        })
         .map(({ live, service }) => `${service} names ${live}, which is not live`)
     ]
   },
@@ -184,6 +178,18 @@ export const invariants: ReadonlyArray<Invariant> = [
             (nodeIn(now, stage)?.route ?? null) === null
         )
         .map(({ service }) => `${service} serves nothing for a moment`)
+  },
+  {
+    id: "live-serves",
+    sentence: "Visitors are led to what is said to be live, unless the node could not be told.",
+    when: "always",
+    check: (now) =>
+      now.stages
+        .filter(({ live, stage, trashed }) => {
+          const end = deploymentOf(now, live)?.finishedAt ?? null
+          return now.nodeIsTold && !trashed && end !== null && nodeIn(now, stage)?.route !== live
+        })
+        .map(({ live, service }) => `${service} does not serve ${live}, which is said to be live`)
   },
   {
     id: "serves-without-control",
@@ -252,23 +258,20 @@ export const invariants: ReadonlyArray<Invariant> = [
       "Once all is quiet the releases that are kept to go back to are the newest, each with its artifact.",
     when: "rest",
     check: (now) => {
-      const numberOf = (release: string) =>
-        now.deployments.find((one) => one.release === release && one.status === "committed")?.number
-      return now.releases
+      const all = now.releases.map((one) => ({ ...one, by: deploymentOf(now, one.release) }))
+      const gone = all.filter(
+        ({ by, state }) => state === "collected" && by?.status === "committed"
+      )
+      return all
         .filter(({ state }) => state === "retired")
-        .flatMap(({ artifact, release, stage }) => {
-          const number = numberOf(release) ?? 0
-          const gone = now.releases.find(
-            (one) =>
-              one.stage === stage &&
-              one.state === "collected" &&
-              (numberOf(one.release) ?? 0) > number
-          )
+        .flatMap(({ artifact, by, release, stage }) => {
+          const isNewer = (one: typeof by) => (one?.number ?? 0) > (by?.number ?? 0)
+          const newer = gone.find((one) => one.stage === stage && isNewer(one.by))
           return [
             ...(now.artifacts.includes(artifact) ? [] : [`${release} is kept without ${artifact}`]),
-            ...(gone === undefined
+            ...(newer === undefined
               ? []
-              : [`${release} is kept, and ${gone.release}, which is newer, is not`])
+              : [`${release} is kept, and not ${newer.release}, a newer one`])
           ]
         })
     }
@@ -364,12 +367,10 @@ export const invariants: ReadonlyArray<Invariant> = [
     id: "no-secrets",
     sentence: "A secret is nowhere but in the vault: not in journal, world, logs or errors.",
     when: "rest",
-    check: (now) => {
-      if (now.promises.secrets.length === 0) return []
-      return [...now.texts()]
-        .filter(({ text }) => now.promises.secrets.some((secret) => text.includes(secret)))
+    check: ({ promises: { secrets }, texts }) =>
+      (secrets.length === 0 ? [] : [...texts()])
+        .filter(({ text }) => secrets.some((secret) => text.includes(secret)))
         .map(({ where }) => `a secret is in ${where}`)
-    }
   },
   {
     id: "same-end",

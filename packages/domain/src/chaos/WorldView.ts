@@ -85,6 +85,8 @@ export interface WorldView {
   readonly releases: ReadonlyArray<ReleaseView>
   readonly variables: ReadonlyArray<VariableView>
   readonly node: ReadonlyArray<NodeStageView>
+  /** Nothing was ever in the way of what the node is told. */
+  readonly nodeIsTold: boolean
   /** Keys of the artifacts that are kept. */
   readonly artifacts: ReadonlyArray<string>
   /** The commit whose files an artifact was built from; null: nobody can see it. */
@@ -108,6 +110,11 @@ export const nodeIn = (view: WorldView | null, stage: string) =>
   view?.node.find((one) => one.stage === stage)
 export const newestFirst = (view: WorldView, stage: string) =>
   view.deployments.filter((one) => one.stage === stage).toSorted((a, b) => b.number - a.number)
+/** The one that made a release; null has none. */
+export const deploymentOf = (
+  { deployments }: Pick<WorldView, "deployments">,
+  release: string | null
+) => (release === null ? undefined : deployments.find((one) => one.release === release))
 /** In a trash or in use: what may be gone back to. */
 export const isKept = (state: string) =>
   state === "candidate" || state === "live" || state === "retired"
@@ -125,7 +132,7 @@ export const projectionOf = ({
   stages
     .filter(({ trashed }) => !trashed)
     .map(({ live, service, stage }) => {
-      const shown = deployments.find(({ release }) => release !== null && release === live)
+      const shown = deploymentOf({ deployments }, live)
       const names = variables
         .filter((variable) => variable.stage === stage && !variable.past)
         .map(({ name }) => name)
@@ -133,3 +140,15 @@ export const projectionOf = ({
       return `${service}: ${shown?.commit ?? "nothing"} with ${names.join(" ") || "no variables"}`
     })
     .toSorted()
+
+export const duplicatesOf = <A>(
+  all: ReadonlyArray<A>,
+  name: (one: A) => string
+): ReadonlyArray<string> => {
+  const seen = new Set<string>()
+  return all.map(name).filter((key) => {
+    const known = seen.has(key)
+    seen.add(key)
+    return known
+  })
+}
