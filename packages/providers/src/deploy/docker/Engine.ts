@@ -34,5 +34,7 @@ export interface Engine {
   readonly making: Semaphore.Semaphore
   /** Events of the container, or of the containers of the stage, with this id: from now on. */
   readonly hear: (id: string) => Effect.Effect<Queue.Dequeue<Event>, never, Scope.Scope>
+  /** When it last said of a container that its memory was used up, in nanoseconds; it may do so after its end. */
+  readonly lastOom: (container: string) => bigint
   readonly tell: (observed: ReleaseObserved) => void
 }

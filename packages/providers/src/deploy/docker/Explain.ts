@@ -7,7 +7,7 @@ import { type Contained, secretsOf } from "./Container.ts"
 import type { Event, Inspected } from "./DockerApi.ts"
 import type { DockerError } from "./DockerSocket.ts"
 import type { Engine } from "./Engine.ts"
-import { lines, type Printed, secondsText } from "./LogFrames.ts"
+import { lines, nanoseconds, type Printed, secondsText } from "./LogFrames.ts"
 
 /** From one start of a container to its end. */
 export interface Run extends Contained {
@@ -39,18 +39,25 @@ export const explain = (engine: Engine, run: Run, { at, code, oom }: Exit) =>
     return explainExit(exit, { ownNetwork: true }, { memory: run.run.memory, port: null }, printed)
   })
 
-/** What was killed may be said to have ended before it is said that its memory was why. */
-const isOutOfMemory = ({ api }: Engine, { id, inspected }: Run, code: number) =>
-  api.inspect(id).pipe(
-    Effect.repeat({
-      until: (now) =>
-        code !== killed ||
-        now?.State.StartedAt !== inspected.State.StartedAt ||
-        now.State.OOMKilled,
-      schedule: Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(5)])
+/** What was killed may be said to have ended before it is said, here or there, that its memory was why. */
+const isOutOfMemory = ({ api, lastOom }: Engine, { id, inspected }: Run, code: number) => {
+  const { StartedAt } = inspected.State
+  return api.inspect(id).pipe(
+    Effect.map((now) => {
+      const isSame = now?.State.StartedAt === StartedAt
+      const isTold = lastOom(id) / million >= nanoseconds(StartedAt) / million
+      return { isSame, outOfMemory: isTold || (isSame && now.State.OOMKilled) }
     }),
-    Effect.map((now) => now?.State.StartedAt === inspected.State.StartedAt && now.State.OOMKilled)
+    Effect.repeat({
+      until: ({ isSame, outOfMemory }) => outOfMemory || !isSame || code !== killed,
+      schedule: Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(20)])
+    }),
+    Effect.map(({ outOfMemory }) => outOfMemory)
   )
+}
+
+/** A number of JSON is exact to some hundred nanoseconds only. */
+const million = 1_000_000n
 
 /** 128 and the number of SIGKILL, as a shell says it. */
 const killed = 137

@@ -44,6 +44,7 @@ export const open = ({
     const info = yield* api.info
     const platform = platformOf(key)
     const ears = new Map<string, Set<Queue.Enqueue<DockerApi.Event>>>()
+    const ooms = new Map<string, bigint>()
     const stages = new Map<StageId, Stage>()
 
     const engine: Engine = {
@@ -61,6 +62,7 @@ export const open = ({
             Effect.sync(() => ears.set(id, (ears.get(id) ?? new Set()).add(queue)))
           )
         ),
+      lastOom: (container) => ooms.get(container) ?? 0n,
       tell: (observed) => Queue.offerUnsafe(out, observed)
     }
     const containers = Effect.map(api.containers([platformLabel(platform)]), (found) =>
@@ -80,6 +82,8 @@ export const open = ({
       Effect.gen(function* () {
         const about = happeningTo(event)
         if (about === null) return
+        if (event.Action === "oom") ooms.set(about.id, BigInt(event.timeNano))
+        if (event.Action === "destroy") ooms.delete(about.id)
         for (const id of [about.id, about.stage]) {
           for (const ear of ears.get(id) ?? []) Queue.offerUnsafe(ear, event)
         }
