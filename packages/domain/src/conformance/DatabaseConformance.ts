@@ -227,36 +227,29 @@ export const suite = <W>(
       )
     })
 
-    it.effect.each([1, 2, 3])(
-      "ends as it would undisturbed, whatever befalls it: seed %s",
-      (seed) =>
-        Laws.endsAlike(
-          {
-            instance,
-            steps: (place, chance) => {
-              const resource = resourceOf(place)
-              const made = { name: "ensure", change: ensure(resource) }
-              const turned = rotates ? { name: "rotate", change: rotate(resource) } : made
-              const noted = (): Laws.Step<Database, W> => ({
-                name: "a note",
-                change: write(resource, `note ${chance.below(1_000_000)}`),
-                isCalm: true
-              })
-              const other = () =>
-                chance.pick([
-                  [made],
-                  [turned],
-                  [turned, noted()],
-                  [noted()],
-                  [{ name: "drop", change: drop(resource) }, made, noted()]
-                ])
-              return [made, noted(), ...Array.from({ length: 8 }, other).flat()]
-            },
-            look: (place) => Effect.all([state(resourceOf(place)), notes(resourceOf(place))])
-          },
-          seed
-        )
-    )
+    Laws.throughStorms(it, {
+      instance,
+      steps: (place, chance) => {
+        const resource = resourceOf(place)
+        const made = { name: "ensure", change: ensure(resource) }
+        const turned = rotates ? { name: "rotate", change: rotate(resource) } : made
+        const noted = (): Laws.Step<Database, W> => ({
+          name: "a note",
+          change: write(resource, `note ${chance.below(1_000_000)}`),
+          isCalm: true
+        })
+        const other = () =>
+          chance.pick([
+            [made],
+            [turned],
+            [turned, noted()],
+            [noted()],
+            [{ name: "drop", change: drop(resource) }, made, noted()]
+          ])
+        return [made, noted(), ...Array.from({ length: 8 }, other).flat()]
+      },
+      look: (place) => Effect.all([state(resourceOf(place)), notes(resourceOf(place))])
+    })
 
     it.effect.each(resourceKinds.filter((other) => other !== kind))(
       "says that it has no databases of the kind %s",

@@ -246,48 +246,41 @@ export const suite = <W>(
       })
     })
 
-    it.effect.each([1, 2, 3])(
-      "ends as it would undisturbed, whatever befalls it: seed %s",
-      (seed) =>
-        Laws.endsAlike(
-          {
-            instance,
-            steps: (place, chance) => {
-              const zone = zoneOf(place)
-              const moved: Zone = { ...zone, addresses: [Ipv4.make("192.0.2.99")] }
-              const made = { name: "ensureZone", change: ensure(zone) }
-              const other = () => {
-                const record = recordOf(supported[chance.below(supported.length)] ?? "A", zone)
-                const gone = Dns.use((dns) => dns.remove(zone.name, record))
-                return chance.pick([
-                  [{ name: `put ${record.type}`, change: put(zone, record) }],
-                  [{ name: `put ${record.type}`, change: put(zone, record) }],
-                  [{ name: `put one ${record.type}`, change: put(zone, oneValue(record)) }],
-                  [{ name: `remove ${record.type}`, change: gone }],
-                  [{ name: "ensureZone, moved", change: ensure(moved) }],
-                  [{ name: "removeZone", change: drop(zone) }, made]
-                ])
-              }
-              return [made, ...Array.from({ length: 12 }, other).flat()]
-            },
-            look: (place) => {
-              const zone = zoneOf(place)
-              const all = Dns.use((dns) => dns.records(zone.name))
-              return Effect.all({
-                face: face(zone),
-                listed: Effect.map(all, (found) =>
-                  supported.map((type) => listed(found, recordOf(type, zone)))
-                ),
-                answers: Effect.forEach(
-                  supported.filter((type) => type !== "NS"),
-                  (type) => ask(zone, recordOf(type, zone).name, type)
-                )
-              })
-            }
-          },
-          seed
-        )
-    )
+    Laws.throughStorms(it, {
+      instance,
+      steps: (place, chance) => {
+        const zone = zoneOf(place)
+        const moved: Zone = { ...zone, addresses: [Ipv4.make("192.0.2.99")] }
+        const made = { name: "ensureZone", change: ensure(zone) }
+        const other = () => {
+          const record = recordOf(supported[chance.below(supported.length)] ?? "A", zone)
+          const gone = Dns.use((dns) => dns.remove(zone.name, record))
+          return chance.pick([
+            [{ name: `put ${record.type}`, change: put(zone, record) }],
+            [{ name: `put ${record.type}`, change: put(zone, record) }],
+            [{ name: `put one ${record.type}`, change: put(zone, oneValue(record)) }],
+            [{ name: `remove ${record.type}`, change: gone }],
+            [{ name: "ensureZone, moved", change: ensure(moved) }],
+            [{ name: "removeZone", change: drop(zone) }, made]
+          ])
+        }
+        return [made, ...Array.from({ length: 12 }, other).flat()]
+      },
+      look: (place) => {
+        const zone = zoneOf(place)
+        const all = Dns.use((dns) => dns.records(zone.name))
+        return Effect.all({
+          face: face(zone),
+          listed: Effect.map(all, (found) =>
+            supported.map((type) => listed(found, recordOf(type, zone)))
+          ),
+          answers: Effect.forEach(
+            supported.filter((type) => type !== "NS"),
+            (type) => ask(zone, recordOf(type, zone).name, type)
+          )
+        })
+      }
+    })
 
     for (const type of unsupported) {
       it.effect(`says that it cannot hold ${type}`, () => {

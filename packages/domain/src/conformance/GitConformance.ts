@@ -236,44 +236,37 @@ export const suite = <W>(
       })
     })
 
-    it.effect.each([1, 2, 3])(
-      "ends as it would undisturbed, whatever befalls it: seed %s",
-      (seed) =>
-        Laws.endsAlike(
-          {
-            instance,
-            steps: (place, chance) => {
-              const id = at(place)
-              const made = { name: "ensureRepository", change: ensure(id) }
-              const gone = { name: "removeRepository", change: remove(id) }
-              const files = () => ({ "index.html": `${chance.below(1_000_000)}`, "a.txt": "a" })
-              const pushed = () => ({
-                name: "a push",
-                change: push(id, main, files()),
-                isCalm: true
-              })
-              const other = () => {
-                const wanted = filesOf(files())
-                const change = Git.use((git) => git.commit(id, main, wanted, "by the kit"))
-                const committed = { name: "commit", change }
-                return chance.pick([
-                  [made],
-                  [pushed()],
-                  [unsupported.includes("commit") ? pushed() : committed],
-                  [gone, made, pushed()]
-                ])
-              }
-              return [made, pushed(), ...Array.from({ length: 8 }, other).flat()]
-            },
-            look: (place) =>
-              Effect.all([
-                clone(at(place), main),
-                Effect.map(branches(at(place)), (all) => all.map(({ branch }) => branch))
-              ])
-          },
-          seed
-        )
-    )
+    Laws.throughStorms(it, {
+      instance,
+      steps: (place, chance) => {
+        const id = at(place)
+        const made = { name: "ensureRepository", change: ensure(id) }
+        const gone = { name: "removeRepository", change: remove(id) }
+        const files = () => ({ "index.html": `${chance.below(1_000_000)}`, "a.txt": "a" })
+        const pushed = () => ({
+          name: "a push",
+          change: push(id, main, files()),
+          isCalm: true
+        })
+        const other = () => {
+          const wanted = filesOf(files())
+          const change = Git.use((git) => git.commit(id, main, wanted, "by the kit"))
+          const committed = { name: "commit", change }
+          return chance.pick([
+            [made],
+            [pushed()],
+            [unsupported.includes("commit") ? pushed() : committed],
+            [gone, made, pushed()]
+          ])
+        }
+        return [made, pushed(), ...Array.from({ length: 8 }, other).flat()]
+      },
+      look: (place) =>
+        Effect.all([
+          clone(at(place), main),
+          Effect.map(branches(at(place)), (all) => all.map(({ branch }) => branch))
+        ])
+    })
 
     it.effect(unsupported.includes("exchange") ? "says that it has no HTTP" : "serves git", () => {
       const id = idOf(10)

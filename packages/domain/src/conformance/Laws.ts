@@ -2,8 +2,8 @@
  * The laws that every provider keeps, whatever it provides. A kit says what its service changes and
  * how to look at the world; these say what must then be true.
  */
-import { assert } from "@effect/vitest"
-import { Cause, Clock, Effect, Exit, Fiber } from "effect"
+import { assert, type Vitest } from "@effect/vitest"
+import { Cause, Clock, Effect, Exit, Fiber, type Scope } from "effect"
 import { type Chance, chanceOf } from "../chaos/Chance.ts"
 import type { Fault } from "../Fault.ts"
 
@@ -120,6 +120,15 @@ export const endsAlike = <S, W, A>({ instance, look, steps }: Storm<S, W, A>, se
     const expected = JSON.stringify(yield* instance(look(calm)))
     assert.deepEqual(JSON.parse(found), JSON.parse(expected), `seed ${seed}: ${befell.join(", ")}`)
   })
+
+/** A test of `endsAlike` for each of some seeds. */
+export const throughStorms = <S, W, A>(
+  it: Vitest.MethodsNonLive<W>,
+  storm: Storm<S, W | Scope.Scope, A>
+) =>
+  it.effect.each([1, 2, 3])("ends as it would undisturbed, whatever befalls it: seed %s", (seed) =>
+    endsAlike(storm, seed)
+  )
 
 /** Instead of skipping what a backend cannot do. */
 export const isUnsupported = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
