@@ -18,23 +18,21 @@ export interface Run extends Contained {
 
 export interface Exit {
   readonly code: number
-  readonly oom: boolean
   /** Null: not known. */
   readonly at: bigint | null
 }
 
 /** That a `die` event tells of. */
-export const exitOf = ({ Actor, timeNano }: Event, oom: boolean): Exit => ({
+export const exitOf = ({ Actor, timeNano }: Event): Exit => ({
   code: Number(Actor.Attributes.exitCode ?? 0),
-  at: BigInt(timeNano),
-  oom
+  at: BigInt(timeNano)
 })
 
 /** Why it ended, with what it printed in that run. */
-export const explain = (engine: Engine, run: Run, { at, code, oom }: Exit) =>
+export const explain = (engine: Engine, run: Run, { at, code }: Exit) =>
   Effect.gen(function* () {
     const printed = yield* outputOf(engine, run, at)
-    const outOfMemory = oom || (yield* isOutOfMemory(engine, run, code))
+    const outOfMemory = yield* isOutOfMemory(engine, run, code)
     const exit = { code, signal: null, outOfMemory, started: true }
     return explainExit(exit, { ownNetwork: true }, { memory: run.run.memory, port: null }, printed)
   })

@@ -96,7 +96,7 @@ const watch = (engine: Engine, place: Place, held: Contained) =>
 
     for (;;) {
       if (there.State.Status === "exited" && !everHealthy) {
-        const exit = { code: there.State.ExitCode, oom: false, at: null }
+        const exit = { code: there.State.ExitCode, at: null }
         return yield* explain(engine, { ...held, inspected: there, after: 0n }, exit)
       }
       const obstacle = yield* comeUp(engine, events, there)
@@ -209,14 +209,12 @@ const endOf = (
 ): Effect.Effect<Exit | "destroyed"> =>
   Effect.gen(function* () {
     const started = nanoseconds(State.StartedAt)
-    let oom = false
     let end: Exit | "destroyed" = "destroyed"
     yield* heard(events, (event) => {
       // A number of JSON is exact to some hundred nanoseconds only.
       if (BigInt(event.timeNano) / 1_000_000n < started / 1_000_000n) return false
-      if (event.Action === "oom") oom = true
       if (event.Action !== "die") return false
-      end = exitOf(event, oom)
+      end = exitOf(event)
       return true
     })
     return end

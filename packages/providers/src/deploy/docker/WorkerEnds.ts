@@ -36,7 +36,7 @@ export const countWorkerEnds = (
       const inspected = yield* api.inspect(held.id)
       if (inspected === null) return
       const run = { ...held, inspected, after: 0n }
-      const cause = yield* explain(engine, run, exitOf(event, false))
+      const cause = yield* explain(engine, run, exitOf(event))
       const breaking = breakerOf(held.id)(cause, yield* steadyMillis)
       if (breaking === null) return
       yield* pause(engine, held, breaking)
